@@ -1,0 +1,51 @@
+// Package presence holds what the bridge knows about a person's presence and
+// what Teams contributes to ProCall because of it.
+//
+// Availability and activity are Graph's (resource type presence, v1.0). Values
+// are compared ignoring case, since Microsoft's documentation and examples
+// differ, and kept in one spelling (the classic one: Busy, InACall). Unknown
+// values become PresenceUnknown, never an error. No I/O and no SDK here: package
+// graph reads, package presencesync decides when, package feed stores.
+package presence
+
+// UserID is an Entra object id: a GUID in lower case.
+type UserID string
+
+// State is what Graph said about one user. The zero value says nothing.
+type State struct {
+	Availability Availability
+	Activity     Activity
+	OutOfOffice  bool
+	// Sequence is Graph's version stamp of the presence (sequenceNumber), which
+	// sorts as text. Empty where Graph sends none.
+	Sequence string
+}
+
+// Source says where a published outcome comes from.
+type Source string
+
+// Sources. Only FromTeams carries a state that Graph holds now; the others
+// withdraw what Teams caused earlier.
+const (
+	FromTeams   Source = "teams"   // Graph's last answer
+	FromMissing Source = "missing" // Graph stopped answering for this user
+	FromStale   Source = "stale"   // reading has been down for too long
+	FromPause   Source = "paused"  // an administrator paused the bridge
+)
+
+// Outcome is what the bridge publishes about one user who takes part. Two equal
+// outcomes need no change.
+type Outcome struct {
+	Availability Availability
+	Activity     Activity
+	OutOfOffice  bool
+	Source       Source
+	ProCall      Contribution
+}
+
+// Contribution is what Teams contributes to a person's ProCall presence now. The
+// zero value contributes nothing: the consumer withdraws what Teams caused.
+type Contribution struct {
+	State   ProCallState
+	Reasons Reasons
+}

@@ -1,0 +1,147 @@
+package settings
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Participation says who takes part in one direction.
+type Participation string
+
+// Nobody is the default: nothing is read, stored or sent before an administrator
+// switched a direction on (design invariant 9).
+const (
+	Nobody   Participation = "nobody"
+	Everyone Participation = "everyone"
+)
+
+// CredentialKind says how the bridge proves itself as the app registration.
+type CredentialKind string
+
+// SecretInKeyVault is a client secret that Key Vault keeps.
+const SecretInKeyVault CredentialKind = "secret"
+
+// Integration is the one settings entity that administrators edit. Version grows
+// by one with every write. The zero value of each field is the safe one.
+type Integration struct {
+	Version int64 `json:"version"`
+	// Tenant and ClientID are GUIDs in lower case, empty until set.
+	Tenant     string         `json:"tenant"`
+	ClientID   string         `json:"clientId"`
+	Credential CredentialKind `json:"credential"`
+	// TeamsToProCall reads presences for UCServer; ProCallToTeams writes calls.
+	TeamsToProCall Participation `json:"teamsToProCall"`
+	ProCallToTeams Participation `json:"proCallToTeams"`
+	// Paused stops both directions and withdraws what they caused.
+	Paused bool `json:"paused"`
+	// PushURL is where UCServer's connector receives pushes, empty for none.
+	PushURL string `json:"pushUrl"`
+	// StaleAfter is how long reading may be down before Teams contributions are
+	// withdrawn, in seconds; 0 means 600.
+	StaleAfter int `json:"staleAfterSeconds"`
+	// GraphBudget is the number of presence requests per 30 s that Graph allows
+	// this app in this tenant; 0 means 1,500, at most 10,000.
+	GraphBudget int `json:"graphBudget"`
+	// Retention is how long feed entries are kept, in hours; 0 means 48.
+	Retention int `json:"retentionHours"`
+}
+
+// Defaults of the three numbers whose zero value stands for them.
+const (
+	DefaultStaleAfter  = 10 * time.Minute
+	DefaultGraphBudget = 1500
+	DefaultRetention   = 48 * time.Hour
+)
+
+// StaleAfterDuration returns StaleAfter with its default applied.
+func (i Integration) StaleAfterDuration() time.Duration {
+	if i.StaleAfter == 0 {
+		return DefaultStaleAfter
+	}
+	return time.Duration(i.StaleAfter) * time.Second
+}
+
+// RetentionDuration returns Retention with its default applied.
+func (i Integration) RetentionDuration() time.Duration {
+	if i.Retention == 0 {
+		return DefaultRetention
+	}
+	return time.Duration(i.Retention) * time.Hour
+}
+
+// Budget returns GraphBudget with its default applied: requests per 30 s.
+func (i Integration) Budget() int {
+	if i.GraphBudget == 0 {
+		return DefaultGraphBudget
+	}
+	return i.GraphBudget
+}
+
+// Reads reports whether presences are read from Teams now.
+func (i Integration) Reads() bool { return i.TeamsToProCall == Everyone && !i.Paused }
+
+// Writes reports whether calls are written to Teams now.
+func (i Integration) Writes() bool { return i.ProCallToTeams == Everyone && !i.Paused }
+
+// Override returns i with the app settings applied that win over it, and the
+// JSON names of the fields that are read-only because of them.
+func (i Integration) Override(o Overrides) (Integration, []string) {
+	var fixed []string
+	for _, f := range []struct {
+		name, value string
+		field       *string
+	}{{"tenant", o.Tenant, &i.Tenant}, {"clientId", o.ClientID, &i.ClientID}, {"pushUrl", o.PushURL, &i.PushURL}} {
+		if f.value != "" {
+			*f.field = f.value
+			fixed = append(fixed, f.name)
+		}
+	}
+	return i, fixed
+}
+
+// Validate returns one sentence for every field that is out of range, joined.
+// It needs no network: whether the tenant exists is checked by discovery.
+func (i Integration) Validate() error {
+	var faults []error
+	fault := func(bad bool, text string) {
+		if bad {
+			faults = append(faults, errors.New(text))
+		}
+	}
+	isGUID := func(s string) bool {
+		id, err := uuid.Parse(s)
+		return s == "" || err == nil && id.String() == s
+	}
+	known := func(p Participation) bool { return p == "" || p == Nobody || p == Everyone }
+	fault(!isGUID(i.Tenant), "tenant: not a GUID in lower case")
+	fault(!isGUID(i.ClientID), "clientId: not a GUID in lower case")
+	fault(i.Credential != "" && i.Credential != SecretInKeyVault, `credential: must be "secret"`)
+	fault(!known(i.TeamsToProCall), `teamsToProCall: must be "nobody" or "everyone"`)
+	fault(!known(i.ProCallToTeams), `proCallToTeams: must be "nobody" or "everyone"`)
+	fault(i.StaleAfter != 0 && (i.StaleAfter < 60 || i.StaleAfter > 86400), "staleAfterSeconds: must be 60 to 86400")
+	fault(i.GraphBudget != 0 && (i.GraphBudget < 30 || i.GraphBudget > 10000), "graphBudget: must be 30 to 10000 requests per 30 seconds")
+	fault(i.Retention != 0 && (i.Retention < 24 || i.Retention > 720), "retentionHours: must be 24 to 720")
+	if i.PushURL != "" {
+		if err := ValidatePushURL(i.PushURL); err != nil {
+			faults = append(faults, errors.New("pushUrl: "+err.Error()))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// ValidatePushURL checks the address that pushes go to: https, no user name, no
+// fragment.
+func ValidatePushURL(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || strings.ContainsAny(text, " \t\r\n"):
+		return errors.New("not an address such as https://ucserver.contoso.com/push")
+	case u.Scheme != "https":
+		return errors.New("must begin with https://: presences are personal data")
+	}
+	return nil
+}

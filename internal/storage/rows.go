@@ -1,0 +1,27 @@
+package storage
+
+// Partition of rows that come before a tenant is known.
+const Installation = "installation"
+
+// Row keys. Rows whose key begins with "now-" are what one sync reads in a single
+// range query of the tenant's partition: keep them few and small.
+const (
+	NowPrefix    = "now-"
+	NowEnd       = "now."          // first key after every "now-" row
+	RowFeed      = "now-feed"      // head of the feed
+	RowHeartbeat = "now-heartbeat" // last sync: asOf, counters, missing users
+	RowSettings  = "now-settings"  // settings.Integration of this tenant
+	RowThrottle  = "now-throttle"  // until when Graph asked us to wait
+	RowDirectory = "now-directory" // pointer to the directory blob
+	RowGrant     = "now-grant-"    // + "admin", or "user-" and the account's object id
+
+	RowEntry      = "entry-"      // + epoch-append-part
+	RowConsumer   = "consumer-"   // + credential id, or "push": cursor, lease, next attempt
+	RowCredential = "credential-" // + id: hash, scopes, revoked
+	RowFlow       = "flow-"       // + hash of state: outcome of one consent callback
+	RowAudit      = "audit-"      // + time: who changed what
+
+	RowTenant  = "tenant"   // installation: pointer to the tenant in use
+	RowSetup   = "setup"    // installation: version of the set-up code in force
+	RowSession = "session-" // installation: + hash: an administrator's session
+)
