@@ -1,0 +1,96 @@
+package consent
+
+import (
+	"time"
+
+	"procallteams/internal/secret"
+)
+
+// Kind is one of the two grants.
+type Kind string
+
+const (
+	// User is the delegated sign-in that reads presences.
+	User Kind = "user"
+	// Admin is the app-only permission that writes presences, and reads them.
+	Admin Kind = "admin"
+)
+
+// State is where a grant stands. Its texts are stable codes of the HTTP contract.
+type State string
+
+// States of a grant (design section 6).
+const (
+	Required    State = "required"    // never given
+	Waiting     State = "waiting"     // given, Microsoft has not spread it yet
+	Granted     State = "granted"     // works
+	Expiring    State = "expiring"    // works, its credential ends at a known time
+	Reauthorize State = "reauthorize" // refused: a person must consent again
+	Declined    State = "declined"    // a person said no
+	Blocked     State = "blocked"     // a policy of the tenant stands against it
+	Unverified  State = "unverified"  // could not be checked yet
+)
+
+// Account is the person who gave a user grant.
+type Account struct {
+	ObjectID string `json:"objectId"`
+	UPN      string `json:"upn"` // shown on pages and in status, never logged
+	Name     string `json:"name"`
+}
+
+// Grant is what is known about one grant. It never holds a token: SecretName and
+// SecretVersion say where Key Vault keeps the refresh token.
+type Grant struct {
+	Kind    Kind    `json:"kind"`
+	Account Account `json:"account,omitzero"` // user grants only
+	State   State   `json:"state"`
+	// Since is when State began; GivenAt when the person consented.
+	Since   time.Time `json:"since,omitzero"`
+	GivenAt time.Time `json:"givenAt,omitzero"`
+	// Code, Reason, NextStep and TraceID explain a state that is not granted:
+	// Entra's code, the cause, what to do (all in the administrator's words) and
+	// Entra's trace id.
+	Code     string `json:"code,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	NextStep string `json:"nextStep,omitempty"`
+	TraceID  string `json:"traceId,omitempty"`
+	// Permissions are the delegated scopes or application roles that were seen.
+	Permissions []string `json:"permissions,omitempty"`
+	// CheckedAt is when the state was last proven.
+	CheckedAt     time.Time `json:"checkedAt,omitzero"`
+	SecretName    string    `json:"secretName,omitempty"`
+	SecretVersion string    `json:"secretVersion,omitempty"`
+	// StoredAt is when that version was written to Key Vault.
+	StoredAt time.Time `json:"storedAt,omitzero"`
+	// ETag is the stored row's version.
+	ETag string `json:"-"`
+}
+
+// Works reports whether the grant may be used.
+func (g Grant) Works() bool { return g.State == Granted || g.State == Expiring }
+
+// Token is an access token for Microsoft Graph and the grant that it came from.
+type Token struct {
+	Value   secret.Text
+	Expires time.Time
+	Kind    Kind
+	Account string // object id, user grants only
+}
+
+// RequiredError reports that a grant is missing or no longer accepted, and that
+// only an administrator can restore it. Pages and logs show it, so it holds no
+// token, authorization code or response body.
+type RequiredError struct {
+	Kind  Kind      // user (reads presences) or admin (writes them, and reads)
+	Cause string    // in the administrator's words: "the password was reset (AADSTS50173)"
+	Code  string    // Entra's code, such as AADSTS50173; empty when never granted
+	Since time.Time // first refusal, UTC
+}
+
+func (e *RequiredError) Error() string {
+	text := "authorization required"
+	if !e.Since.IsZero() {
+		text += " since " + e.Since.UTC().Format(time.RFC3339)
+	}
+	return text + ": " + string(e.Kind) + " consent: " + e.Cause + "; open /api/consent/" + string(e.Kind) + " to renew it"
+}

@@ -1,0 +1,252 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"procallteams/internal/consent"
+	"procallteams/internal/directory"
+	"procallteams/internal/feed"
+	"procallteams/internal/health"
+	"procallteams/internal/settings"
+)
+
+// Now is everything that one sync or one judgement needs to know about a tenant,
+// read in one storage operation. Absent rows leave zero values.
+type Now struct {
+	Settings settings.Integration // as stored, before app settings win
+	// Retired says that another tenant took this one's place.
+	Retired   bool
+	Head      feed.Head
+	Heartbeat health.Heartbeat
+	Directory directory.Ref
+	Grants    []consent.Grant
+	// ThrottledUntil is until when Graph asked this app to wait.
+	ThrottledUntil time.Time
+}
+
+// Now reads the tenant's "now-" rows: one storage operation.
+func (s *Storage) Now(ctx context.Context, tenant string) (Now, error) {
+	var now Now
+	for row, err := range s.Range(ctx, tenant, NowPrefix, NowEnd) {
+		if err != nil {
+			return Now{}, fmt.Errorf("read state of the tenant: %w", err)
+		}
+		if err := now.add(row); err != nil {
+			return Now{}, err
+		}
+	}
+	return now, nil
+}
+
+func (n *Now) add(row Row) (err error) {
+	switch {
+	case row.Key == RowSettings:
+		n.Retired = row.Flag("retired")
+		err = decodeJSON(row, &n.Settings)
+	case row.Key == RowFeed:
+		err = decodeJSON(row, &n.Head)
+		n.Head.Version = row.ETag
+	case row.Key == RowHeartbeat:
+		err = decodeJSON(row, &n.Heartbeat)
+	case row.Key == RowDirectory:
+		err = decodeJSON(row, &n.Directory)
+	case row.Key == RowThrottle:
+		n.ThrottledUntil = row.Time("until")
+	case strings.HasPrefix(row.Key, RowGrant):
+		var grant consent.Grant
+		err = decodeJSON(row, &grant)
+		grant.ETag = row.ETag
+		n.Grants = append(n.Grants, grant)
+	}
+	return err
+}
+
+// jsonRow returns a row whose one value is v as JSON.
+func jsonRow(partition, key, etag string, v any) (Row, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return Row{}, fmt.Errorf("encode row %s: %w", key, err)
+	}
+	return Row{Partition: partition, Key: key, ETag: etag, Values: map[string]any{"data": string(body)}}, nil
+}
+
+func decodeJSON(row Row, v any) error {
+	if err := json.Unmarshal([]byte(row.Text("data")), v); err != nil {
+		return fmt.Errorf("decode row %s: %w", row.Key, err)
+	}
+	return nil
+}
+
+// Beat stores the heartbeat: one storage operation.
+func (s *Storage) Beat(ctx context.Context, tenant string, beat health.Heartbeat) error {
+	row, err := jsonRow(tenant, RowHeartbeat, "", beat)
+	if err != nil {
+		return err
+	}
+	if err := s.Upsert(ctx, row); err != nil {
+		return fmt.Errorf("store heartbeat: %w", err)
+	}
+	return nil
+}
+
+// Throttle stores until when Graph asked this app to wait in this tenant.
+func (s *Storage) Throttle(ctx context.Context, tenant string, until time.Time) error {
+	row := Row{Partition: tenant, Key: RowThrottle, Values: map[string]any{"until": until}}
+	if err := s.Upsert(ctx, row); err != nil {
+		return fmt.Errorf("store throttle: %w", err)
+	}
+	return nil
+}
+
+// SetDirectory points at a directory blob that was written before.
+func (s *Storage) SetDirectory(ctx context.Context, tenant string, ref directory.Ref) error {
+	row, err := jsonRow(tenant, RowDirectory, "", ref)
+	if err != nil {
+		return err
+	}
+	if err := s.Upsert(ctx, row); err != nil {
+		return fmt.Errorf("point at directory: %w", err)
+	}
+	return nil
+}
+
+// Settings keeps the settings row and the pointer to the tenant in use.
+//
+// The row lies in the tenant's own partition, so that a sync reads it together
+// with everything else; before a tenant is set it lies in the installation
+// partition. App settings (Overrides) win over what is stored.
+type Settings struct {
+	Storage   *Storage
+	Overrides settings.Overrides
+}
+
+// Tenant returns the tenant in use, empty before one is set: one storage
+// operation, none when an app setting names the tenant.
+func (s Settings) Tenant(ctx context.Context) (string, error) {
+	if s.Overrides.Tenant != "" {
+		return s.Overrides.Tenant, nil
+	}
+	row, err := s.Storage.Get(ctx, Installation, RowTenant)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read which tenant is in use: %w", err)
+	}
+	return row.Text("tenant"), nil
+}
+
+// Load returns the settings with app settings applied, and the JSON names of the
+// fields that these fix.
+func (s Settings) Load(ctx context.Context) (settings.Integration, []string, error) {
+	stored, _, err := s.stored(ctx)
+	if err != nil {
+		return settings.Integration{}, nil, err
+	}
+	integration, fixed := stored.Override(s.Overrides)
+	return integration, fixed, nil
+}
+
+func partitionOf(tenant string) string {
+	if tenant == "" {
+		return Installation
+	}
+	return tenant
+}
+
+// stored reads the row of the tenant in use and its ETag, empty when absent.
+func (s Settings) stored(ctx context.Context) (settings.Integration, string, error) {
+	tenant, err := s.Tenant(ctx)
+	if err != nil {
+		return settings.Integration{}, "", err
+	}
+	row, err := s.Storage.Get(ctx, partitionOf(tenant), RowSettings)
+	if errors.Is(err, ErrNotFound) {
+		return settings.Integration{Tenant: tenant}, "", nil
+	}
+	if err != nil {
+		return settings.Integration{}, "", fmt.Errorf("read settings: %w", err)
+	}
+	var integration settings.Integration
+	if err := decodeJSON(row, &integration); err != nil {
+		return settings.Integration{}, "", err
+	}
+	return integration, row.ETag, nil
+}
+
+// Save stores next, whose Version must be the one that was loaded ([ErrChanged]
+// when another administrator was faster), and returns it with its new version.
+//
+// Another tenant gets a row of its own. Then the pointer moves, then the old row
+// is retired. A crash before the pointer moved changes nothing; one before the
+// old row is retired leaves warm processes on the old tenant until upkeep calls
+// [Settings.Repair].
+func (s Settings) Save(ctx context.Context, next settings.Integration) (settings.Integration, error) {
+	current, etag, err := s.stored(ctx)
+	if err != nil {
+		return settings.Integration{}, err
+	}
+	if current.Version != next.Version {
+		return settings.Integration{}, ErrChanged
+	}
+	next.Version++
+	row, err := jsonRow(partitionOf(next.Tenant), RowSettings, etag, next)
+	if err != nil {
+		return settings.Integration{}, err
+	}
+	row.Values["retired"] = false
+	if s.Overrides.Tenant != "" || next.Tenant == current.Tenant {
+		if etag == "" {
+			_, err = s.Storage.Insert(ctx, row)
+		} else {
+			_, err = s.Storage.Replace(ctx, row)
+		}
+		if errors.Is(err, ErrExists) {
+			err = ErrChanged
+		}
+		return next, err
+	}
+	row.ETag = ""
+	if err := s.Storage.Upsert(ctx, row); err != nil {
+		return settings.Integration{}, fmt.Errorf("store settings: %w", err)
+	}
+	pointer := Row{Partition: Installation, Key: RowTenant, Values: map[string]any{"tenant": next.Tenant, "previous": current.Tenant}}
+	if err := s.Storage.Upsert(ctx, pointer); err != nil {
+		return settings.Integration{}, fmt.Errorf("point at the tenant: %w", err)
+	}
+	return next, s.retire(ctx, current.Tenant)
+}
+
+func (s Settings) retire(ctx context.Context, tenant string) error {
+	if tenant == "" {
+		return nil
+	}
+	_, err := s.Storage.Merge(ctx, Row{Partition: tenant, Key: RowSettings, Values: map[string]any{"retired": true}})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("retire the previous tenant: %w", err)
+	}
+	return nil
+}
+
+// Repair retires the previous tenant once more, in case a crash came between.
+func (s Settings) Repair(ctx context.Context) error {
+	if s.Overrides.Tenant != "" {
+		return nil
+	}
+	row, err := s.Storage.Get(ctx, Installation, RowTenant)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read which tenant is in use: %w", err)
+	}
+	if row.Text("previous") == row.Text("tenant") {
+		return nil
+	}
+	return s.retire(ctx, row.Text("previous"))
+}
