@@ -24,38 +24,76 @@ const (
 	PresenceUnknown Availability = "PresenceUnknown"
 )
 
-var availabilities = byLowerCase(Available, AvailableIdle, Away, BeRightBack, Busy, BusyIdle, DoNotDisturb, Focusing, Offline, PresenceUnknown,
+// Activities that mean more than their availability does.
+const (
+	InACall                 Activity = "InACall"
+	InAConferenceCall       Activity = "InAConferenceCall"
+	InAMeeting              Activity = "InAMeeting"
+	Presenting              Activity = "Presenting"
+	UrgentInterruptionsOnly Activity = "UrgentInterruptionsOnly"
+	OffWork                 Activity = "OffWork"
+	OutOfOffice             Activity = "OutOfOffice"
+	Inactive                Activity = "Inactive"
+	AvailableInactive       Activity = "AvailableInactive"
+)
+
+var availabilities = bySpelling(Available, AvailableIdle, Away, BeRightBack, Busy, BusyIdle, DoNotDisturb, Focusing, Offline, PresenceUnknown,
 	// The set of September 2025 has these in place of a base presence.
 	"InACall", "InAMeeting", "Presenting")
 
-var activities = byLowerCase[Activity]("Available", "AvailableInactive", "Away", "BeRightBack", "Busy", "DoNotDisturb", "Focusing",
-	"InACall", "InAConferenceCall", "InAMeeting", "Inactive", "Offline", "OffWork", "OutOfOffice", "PresenceUnknown", "Presenting",
-	"UrgentInterruptionsOnly")
+var activities = bySpelling(InACall, InAConferenceCall, InAMeeting, Presenting, UrgentInterruptionsOnly, OffWork, OutOfOffice,
+	Inactive, AvailableInactive, "Available", "Away", "BeRightBack", "Busy", "DoNotDisturb", "Focusing", "Offline", "PresenceUnknown")
 
-func byLowerCase[T ~string](values ...T) map[string]T {
-	m := make(map[string]T, len(values))
+// bySpelling indexes values by the spellings that occur (Busy, busy; InACall,
+// inACall) and by lower case, which finds all others.
+func bySpelling[T ~string](values ...T) map[string]T {
+	m := make(map[string]T, 3*len(values))
 	for _, v := range values {
-		m[strings.ToLower(string(v))] = v
+		text := string(v)
+		m[text] = v
+		m[strings.ToLower(text[:1])+text[1:]] = v
+		m[strings.ToLower(text)] = v
 	}
 	return m
 }
 
-// ParseAvailability returns the value in its classic spelling. An unknown text
-// is PresenceUnknown and false.
-func ParseAvailability(text string) (Availability, bool) {
-	if v, ok := availabilities[strings.ToLower(text)]; ok {
+func parse[V ~string, T string | []byte](known map[string]V, text T) (V, bool) {
+	if v, ok := known[string(text)]; ok {
 		return v, true
 	}
-	return PresenceUnknown, false
+	if v, ok := known[strings.ToLower(string(text))]; ok {
+		return v, true
+	}
+	return V(PresenceUnknown), false
+}
+
+// ParseAvailability returns the value in its classic spelling. An unknown text
+// is PresenceUnknown and false.
+func ParseAvailability[T string | []byte](text T) (Availability, bool) {
+	return parse(availabilities, text)
 }
 
 // ParseActivity returns the value in its classic spelling. An unknown text is
 // PresenceUnknown and false: the availability decides then.
-func ParseActivity(text string) (Activity, bool) {
-	if v, ok := activities[strings.ToLower(text)]; ok {
-		return v, true
+func ParseActivity[T string | []byte](text T) (Activity, bool) { return parse(activities, text) }
+
+// Classic returns a state in the classic set. The set of September 2025 has the
+// exact word as availability (inACall, with activity busy or outOfOffice), the
+// classic one has it as activity; a tenant that is moved from one to the other
+// must not look as if everybody had changed.
+func Classic(s State) State {
+	base := Busy
+	switch s.Availability {
+	case "InACall", "InAMeeting":
+	case "Presenting", Focusing:
+		base = DoNotDisturb
+	default:
+		return s
 	}
-	return Activity(PresenceUnknown), false
+	s.OutOfOffice = s.OutOfOffice || s.Activity == OutOfOffice
+	s.Activity = Activity(s.Availability)
+	s.Availability = base
+	return s
 }
 
 // ProCallState is the state that Teams contributes; empty contributes nothing.
