@@ -267,8 +267,12 @@ func (s *Storage) Delete(ctx context.Context, partition, key, etag string) error
 // (1,000 rows) is one storage operation.
 func (s *Storage) Range(ctx context.Context, partition, from, to string) iter.Seq2[Row, error] {
 	filter := fmt.Sprintf("PartitionKey eq '%s' and RowKey ge '%s' and RowKey lt '%s'", quote(partition), quote(from), quote(to))
+	return s.list(ctx, &aztables.ListEntitiesOptions{Filter: &filter})
+}
+
+func (s *Storage) list(ctx context.Context, options *aztables.ListEntitiesOptions) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		pager := s.table.NewListEntitiesPager(&aztables.ListEntitiesOptions{Filter: &filter})
+		pager := s.table.NewListEntitiesPager(options)
 		for pager.More() {
 			var page aztables.ListEntitiesResponse
 			err := s.withTable(ctx, func() (err error) {
