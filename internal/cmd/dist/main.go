@@ -1,7 +1,7 @@
 // Command dist lays out dist/ as the Functions host wants it: host.json, a
 // folder with function.json for each function, config/, and the handler, a
 // static linux/amd64 binary. func start, the deployment and the local cloud all
-// use that folder.
+// use that folder. An argument names another folder to lay out.
 package main
 
 import (
@@ -14,7 +14,11 @@ import (
 )
 
 func main() {
-	if err := run("dist"); err != nil {
+	dist := "dist"
+	if len(os.Args) > 1 {
+		dist = os.Args[1]
+	}
+	if err := run(dist); err != nil {
 		fmt.Fprintln(os.Stderr, "dist:", err)
 		os.Exit(1)
 	}
