@@ -24,7 +24,7 @@ import (
 type Poller struct {
 	BaseURL string // without /api
 	Token   string // ptb_<id>_<secret>
-	// Client is http.DefaultClient when nil; it must follow no slower than Wait.
+	// Client is http.DefaultClient when nil. A time-out of its own must exceed Wait.
 	Client *http.Client
 	Now    func() time.Time // time.Now when nil
 	// StaleAfter is 10 minutes when zero.
@@ -116,6 +116,9 @@ func (p *Poller) Run(ctx context.Context) error {
 			cursor, epoch, err = p.list(ctx)
 		} else {
 			cursor, pause, err = p.watch(ctx, cursor, epoch)
+		}
+		if ctx.Err() != nil {
+			break
 		}
 		if err == nil {
 			faults = 0

@@ -479,3 +479,25 @@ func TestTheStateIsThereForTests(t *testing.T) {
 		t.Error("the log is there without being asked for")
 	}
 }
+
+func TestThePageTellsThatTheBridgeCannotRead(t *testing.T) {
+	s := start(t)
+	page := func() string {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+		return w.Body.String()
+	}
+	s.push(t, 200, s.changes("e", "0.0", "1.1", presence("1.1", "ada", "InACall")))
+	if text := page(); strings.Contains(text, "banner") {
+		t.Errorf("a banner without a reason:\n%s", text)
+	}
+	stale := strings.Replace(s.changes("e", "1.1", "1.1"), `"stale":false,"staleReason":""`, `"stale":true,"staleReason":"authorization required"`, 1)
+	s.push(t, 200, stale)
+	if text := page(); !strings.Contains(text, `id="stale"`) || !strings.Contains(text, "authorization required") {
+		t.Errorf("no banner:\n%s", text)
+	}
+	s.forward(10 * time.Minute)
+	if text := page(); !strings.Contains(text, `id="withdrawn"`) || strings.Contains(text, "busy (call)") {
+		t.Errorf("not withdrawn:\n%s", text)
+	}
+}
