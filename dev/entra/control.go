@@ -1,0 +1,181 @@
+package entra
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Command is the body of POST /_control/{action}; each action reads the members
+// it needs. The actions tenant, user, app, identity and fault take a [Tenant],
+// [User], [App], [Identity] or [Fault] instead.
+type Command struct {
+	Tenant  string    `json:"tenant"`
+	Client  string    `json:"client"`
+	User    string    `json:"user"`  // object id
+	Names   []string  `json:"names"` // permissions, or object ids
+	On      bool      `json:"on"`
+	Also    bool      `json:"also"`    // user-consent: the approval workflow
+	Seconds float64   `json:"seconds"` // durations
+	Secret  string    `json:"secret"`
+	Expires time.Time `json:"expires"`
+}
+
+func (c Command) duration() time.Duration { return time.Duration(c.Seconds * float64(time.Second)) }
+
+// commands are the switches, by action.
+func (s *Simulator) commands() map[string]func(Command) error {
+	done := func(do func(Command)) func(Command) error {
+		return func(c Command) error { do(c); return nil }
+	}
+	return map[string]func(Command) error{
+		"grant-application":  func(c Command) error { return s.GrantApplication(c.Tenant, c.Client, c.Names...) },
+		"revoke-application": func(c Command) error { return s.RevokeApplication(c.Tenant, c.Client, c.Names...) },
+		"grant-delegated":    func(c Command) error { return s.GrantDelegated(c.Tenant, c.Client, c.User, c.Names...) },
+		"revoke-delegated":   func(c Command) error { return s.RevokeDelegated(c.Tenant, c.Client, c.User, c.Names...) },
+		"secret":             func(c Command) error { return s.SetSecret(c.Tenant, c.Client, c.Secret, c.Expires) },
+		"app-enabled":        func(c Command) error { return s.SetAppEnabled(c.Tenant, c.Client, c.On) },
+		"assignment":         func(c Command) error { return s.RequireAssignment(c.Tenant, c.Client, c.Names...) },
+		"remove-app":         func(c Command) error { return s.RemoveApp(c.Tenant, c.Client) },
+		"revoke-sessions":    func(c Command) error { return s.RevokeSessions(c.User) },
+		"reset-password":     func(c Command) error { return s.ResetPassword(c.User) },
+		"change-password":    func(c Command) error { return s.ChangePassword(c.User) },
+		"disable":            func(c Command) error { return s.Disable(c.User) },
+		"enable":             func(c Command) error { return s.Enable(c.User) },
+		"remove-user":        func(c Command) error { return s.RemoveUser(c.User) },
+		"require-mfa":        func(c Command) error { return s.RequireMFA(c.User) },
+		"conditional-access": func(c Command) error { return s.ConditionalAccess(c.User, c.On) },
+		"expire-grant":       func(c Command) error { return s.ExpireGrant(c.User) },
+		"user-consent":       func(c Command) error { return s.SetUserConsentPolicy(c.Tenant, c.On, c.Also) },
+		"roll-keys":          func(Command) error { return s.RollKeys() },
+		"suppress-callback":  done(func(c Command) { s.SuppressCallback(c.On) }),
+		"decline-next":       done(func(Command) { s.DeclineNext() }),
+		"consent-delay":      done(func(c Command) { s.SetConsentDelay(c.duration()) }),
+		"token-lifetime":     done(func(c Command) { s.SetTokenLifetime(c.duration()) }),
+		"clear-faults":       done(func(Command) { s.ClearFaults() }),
+	}
+}
+
+// serveControl answers 204, 404 for an unknown action, 400 with a sentence.
+func (s *Simulator) serveControl(w http.ResponseWriter, r *http.Request) {
+	action := r.PathValue("action")
+	var err error
+	switch action {
+	case "tenant":
+		err = decodeThen(r, s.AddTenant)
+	case "user":
+		err = decodeThen(r, s.AddUser)
+	case "app":
+		err = decodeThen(r, s.AddApp)
+	case "identity":
+		err = decodeThen(r, s.AddIdentity)
+	case "fault":
+		err = decodeThen(r, s.Inject)
+	default:
+		do := s.commands()[action]
+		if do == nil {
+			http.Error(w, "no such action; there are tenant, user, app, identity, fault, "+strings.Join(slices.Sorted(maps.Keys(s.commands())), ", "), http.StatusNotFound)
+			return
+		}
+		err = decodeThen(r, do)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func decodeThen[T any](r *http.Request, do func(T) error) error {
+	var value T
+	decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 1<<20))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&value); err != nil {
+		return fmt.Errorf("read body: %w", err)
+	}
+	return do(value)
+}
+
+// state is what GET /_control/state and the menu show: no secrets.
+type state struct {
+	Tenants  []tenantState  `json:"tenants"`
+	Grants   map[string]int `json:"tokenRequests"`
+	Requests map[string]int `json:"requests"`
+}
+
+type tenantState struct {
+	Tenant
+	UserConsent bool        `json:"userConsent"`
+	Users       []userState `json:"users"`
+	Apps        []appState  `json:"apps"`
+}
+
+type userState struct {
+	User
+	Disabled bool `json:"disabled"`
+	Blocked  bool `json:"blocked"`
+}
+
+type appState struct {
+	ClientID    string              `json:"clientId"`
+	Name        string              `json:"name"`
+	Disabled    bool                `json:"disabled"`
+	Application []string            `json:"application"` // granted
+	Everyone    []string            `json:"everyone"`    // delegated, granted tenant-wide
+	Personal    map[string][]string `json:"personal"`    // delegated, by object id
+	Asked       []string            `json:"asked"`       // users who requested approval
+}
+
+func (s *Simulator) state() state {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := state{Grants: maps.Clone(s.grants), Requests: maps.Clone(s.requests)}
+	for _, t := range s.tenants {
+		ts := tenantState{Tenant: t.Tenant, UserConsent: !t.consentOff}
+		for _, u := range t.present() {
+			ts.Users = append(ts.Users, userState{User: u.User, Disabled: u.disabled, Blocked: u.blocked})
+		}
+		for _, a := range t.apps {
+			as := appState{
+				ClientID: a.ClientID, Name: a.Name, Disabled: a.disabled,
+				Application: slices.Sorted(maps.Keys(a.roles)), Everyone: slices.Sorted(maps.Keys(a.everyone)),
+				Personal: map[string][]string{}, Asked: slices.Sorted(maps.Keys(a.asked)),
+			}
+			for oid, names := range a.personal {
+				as.Personal[oid] = slices.Sorted(maps.Keys(names))
+			}
+			ts.Apps = append(ts.Apps, as)
+		}
+		st.Tenants = append(st.Tenants, ts)
+	}
+	return st
+}
+
+func (s *Simulator) serveState(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, s.state())
+}
+
+func (s *Simulator) serveMenu(w http.ResponseWriter, _ *http.Request) {
+	render(w, http.StatusOK, "menu.html", s.state())
+}
+
+// serveMenuAction runs a switch of the menu.
+func (s *Simulator) serveMenuAction(w http.ResponseWriter, r *http.Request) {
+	do := s.commands()[r.FormValue("action")]
+	if do == nil {
+		http.Error(w, "no such action", http.StatusNotFound)
+		return
+	}
+	err := do(Command{
+		Tenant: r.FormValue("tenant"), Client: r.FormValue("client"), User: r.FormValue("user"), On: r.FormValue("on") != "",
+	})
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}

@@ -1,0 +1,261 @@
+package entra
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Tenant is a directory. ID is a GUID in lower case.
+type Tenant struct {
+	ID     string `json:"id"`
+	Domain string `json:"domain"`
+}
+
+// User is an account of a tenant.
+type User struct {
+	TenantID string `json:"tenantId"`
+	ObjectID string `json:"objectId"`
+	UPN      string `json:"upn"`
+	Name     string `json:"name"`
+	// Admin may consent for the organization, to application permissions too.
+	Admin bool `json:"admin"`
+	// AppRoles are the roles claim of the user's id tokens, of every app.
+	AppRoles []string `json:"appRoles"`
+}
+
+// App is an app registration with its service principal. The same ClientID in two
+// tenants is a multi-tenant app.
+type App struct {
+	TenantID string `json:"tenantId"`
+	ClientID string `json:"clientId"`
+	Name     string `json:"name"`
+	Secret   string `json:"secret"`
+	// SecretExpires is when Secret stops working; zero means never.
+	SecretExpires time.Time `json:"secretExpires"`
+	// RedirectURIs are of platform type Web: https, or http on localhost.
+	RedirectURIs []string `json:"redirectUris"`
+	// Delegated and Application are the permissions on Graph that are registered
+	// ("API permissions"), by short name. Registered is not granted.
+	Delegated   []string `json:"delegated"`
+	Application []string `json:"application"`
+	// Certificates are the public parts of certificate credentials.
+	Certificates []*x509.Certificate `json:"-"`
+	// Federated are the federated identity credentials.
+	Federated []Federated `json:"federated"`
+}
+
+// Federated is a federated identity credential: an assertion whose iss, sub and
+// aud are exactly these stands in for a secret.
+type Federated struct {
+	Issuer   string `json:"issuer"`
+	Subject  string `json:"subject"`
+	Audience string `json:"audience"`
+}
+
+// Identity is a managed identity that the app under test runs with.
+type Identity struct {
+	TenantID string `json:"tenantId"`
+	ClientID string `json:"clientId"`
+	ObjectID string `json:"objectId"`
+	// System answers requests that name no client id.
+	System bool `json:"system"`
+}
+
+type tenant struct {
+	Tenant
+	users      []*user
+	apps       []*app
+	consentOff bool // users may not consent
+	workflow   bool // users may ask administrators to consent
+}
+
+type user struct {
+	User
+	tenant   *tenant
+	disabled bool
+	blocked  bool // Conditional Access refuses every sign-in and refresh
+	removed  bool
+	// Each revocation and each new demand for MFA starts a generation; sign-ins of
+	// an older one no longer count. Counters, not times: a test's clock may stand.
+	revocations, demands int
+}
+
+type app struct {
+	App
+	tenant    *tenant
+	principal string // object id of the service principal
+	disabled  bool
+	everyone  map[string]bool            // delegated scopes granted tenant-wide (AllPrincipals)
+	personal  map[string]map[string]bool // delegated scopes by user (Principal)
+	roles     map[string]time.Time       // application permissions and when new tokens show them
+	assigned  map[string]bool            // nil: no assignment required
+	asked     map[string]bool            // users who sent an approval request
+}
+
+var (
+	guidPattern   = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	domainPattern = regexp.MustCompile(`^[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)+$`)
+)
+
+// AddTenant adds a directory, with users allowed to consent.
+func (s *Simulator) AddTenant(t Tenant) error {
+	if !guidPattern.MatchString(t.ID) {
+		return fmt.Errorf("add tenant: id %q is no GUID", t.ID)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tenant(t.ID) != nil {
+		return fmt.Errorf("add tenant: %s exists", t.ID)
+	}
+	t.ID = strings.ToLower(t.ID)
+	s.tenants = append(s.tenants, &tenant{Tenant: t})
+	return nil
+}
+
+// AddUser adds an enabled account.
+func (s *Simulator) AddUser(u User) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tenant(u.TenantID)
+	if t == nil {
+		return fmt.Errorf("add user: no tenant %q", u.TenantID)
+	}
+	if s.user(u.ObjectID) != nil {
+		return fmt.Errorf("add user: %s exists", u.ObjectID)
+	}
+	t.users = append(t.users, &user{User: u, tenant: t})
+	return nil
+}
+
+// AddApp registers an app. It refuses redirect URIs that the portal refuses.
+func (s *Simulator) AddApp(a App) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tenant(a.TenantID)
+	if t == nil {
+		return fmt.Errorf("add app: no tenant %q", a.TenantID)
+	}
+	if t.app(a.ClientID) != nil {
+		return fmt.Errorf("add app: %s exists", a.ClientID)
+	}
+	for _, uri := range a.RedirectURIs {
+		if err := checkRedirectURI(uri); err != nil {
+			return fmt.Errorf("add app: %w", err)
+		}
+	}
+	for _, name := range a.Delegated {
+		if !permissions[name].delegated {
+			return fmt.Errorf("add app: Graph has no delegated permission %q", name)
+		}
+	}
+	for _, name := range a.Application {
+		if !permissions[name].application {
+			return fmt.Errorf("add app: Graph has no application permission %q", name)
+		}
+	}
+	if a.Secret != "" {
+		s.secrets = append(s.secrets, a.Secret)
+	}
+	t.apps = append(t.apps, &app{
+		App: a, tenant: t, principal: guid(),
+		everyone: map[string]bool{}, personal: map[string]map[string]bool{},
+		roles: map[string]time.Time{}, asked: map[string]bool{},
+	})
+	return nil
+}
+
+// AddIdentity adds a managed identity to the identity endpoint.
+func (s *Simulator) AddIdentity(i Identity) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tenant(i.TenantID) == nil {
+		return fmt.Errorf("add identity: no tenant %q", i.TenantID)
+	}
+	s.identities = append(s.identities, i)
+	return nil
+}
+
+// checkRedirectURI holds a URI to the rules of platform type Web.
+func checkRedirectURI(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return fmt.Errorf("redirect URI %q cannot be read", text)
+	case len(text) > 256:
+		return fmt.Errorf("redirect URI is longer than 256 characters: %q", text)
+	case u.Scheme == "https" && u.Host != "", u.Scheme == "http" && u.Hostname() == "localhost":
+		return nil
+	}
+	return fmt.Errorf("redirect URI %q must begin with https, or with http for localhost", text)
+}
+
+// tenant finds a directory by id or domain, nil when there is none.
+func (s *Simulator) tenant(name string) *tenant {
+	for _, t := range s.tenants {
+		if strings.EqualFold(t.ID, name) || name != "" && strings.EqualFold(t.Domain, name) {
+			return t
+		}
+	}
+	return nil
+}
+
+// user finds an account that is not removed by object id, nil when there is none.
+func (s *Simulator) user(oid string) *user {
+	for _, t := range s.tenants {
+		for _, u := range t.users {
+			if u.ObjectID == oid && !u.removed {
+				return u
+			}
+		}
+	}
+	return nil
+}
+
+func (t *tenant) app(clientID string) *app {
+	for _, a := range t.apps {
+		if strings.EqualFold(a.ClientID, clientID) {
+			return a
+		}
+	}
+	return nil
+}
+
+// present lists the accounts that can be picked.
+func (t *tenant) present() []*user {
+	return slices.DeleteFunc(slices.Clone(t.users), func(u *user) bool { return u.removed })
+}
+
+// redirectURI returns the URI to answer to, or false when it is not registered.
+// Case, path and slash count; only localhost may come with any port.
+func (a *app) redirectURI(asked string) (string, bool) {
+	if asked == "" && len(a.RedirectURIs) > 0 {
+		return a.RedirectURIs[0], true
+	}
+	for _, registered := range a.RedirectURIs {
+		if registered == asked || withoutLocalPort(registered) == withoutLocalPort(asked) {
+			return asked, true
+		}
+	}
+	return "", false
+}
+
+func withoutLocalPort(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() != "localhost" {
+		return text
+	}
+	rest, found := strings.CutPrefix(text, u.Scheme+"://"+u.Host)
+	if !found {
+		return text
+	}
+	return u.Scheme + "://localhost" + rest
+}
+
+func (a *app) allows(u *user, scope string) bool {
+	return a.everyone[scope] || a.personal[u.ObjectID][scope]
+}
