@@ -1,8 +1,10 @@
 package consent
 
 import (
+	"net/http"
 	"time"
 
+	"procallteams/internal/problem"
 	"procallteams/internal/secret"
 )
 
@@ -15,6 +17,20 @@ const (
 	// Admin is the app-only permission that writes presences, and reads them.
 	Admin Kind = "admin"
 )
+
+// ParseKind reads a grant's name as addresses carry it, in lower case.
+func ParseKind(text string) (Kind, bool) {
+	kind := Kind(text)
+	return kind, kind == User || kind == Admin
+}
+
+// UnknownKind is the answer to an address that names no grant.
+func UnknownKind() problem.Details {
+	return problem.Details{
+		Type: "/problems/not-found", Title: "There is no such consent", Status: http.StatusNotFound,
+		NextStep: "Open /api/consent/user or /api/consent/admin.", Who: "administrator",
+	}
+}
 
 // State is where a grant stands. Its texts are stable codes of the HTTP contract.
 type State string
@@ -41,9 +57,11 @@ type Account struct {
 // Grant is what is known about one grant. It never holds a token: SecretName and
 // SecretVersion say where Key Vault keeps the refresh token.
 type Grant struct {
-	Kind    Kind    `json:"kind"`
-	Account Account `json:"account,omitzero"` // user grants only
-	State   State   `json:"state"`
+	Kind Kind `json:"kind"`
+	// ClientID is the app registration that the grant was given to.
+	ClientID string  `json:"clientId,omitempty"`
+	Account  Account `json:"account,omitzero"` // user grants only
+	State    State   `json:"state"`
 	// Since is when State began; GivenAt when the person consented.
 	Since   time.Time `json:"since,omitzero"`
 	GivenAt time.Time `json:"givenAt,omitzero"`
@@ -85,12 +103,23 @@ type RequiredError struct {
 	Cause string    // in the administrator's words: "the password was reset (AADSTS50173)"
 	Code  string    // Entra's code, such as AADSTS50173; empty when never granted
 	Since time.Time // first refusal, UTC
+	// Step says what to do where a new consent alone does not help.
+	Step string
+
+	refusal error
 }
+
+// Unwrap leads to Entra's refusal, where one was the cause.
+func (e *RequiredError) Unwrap() error { return e.refusal }
 
 func (e *RequiredError) Error() string {
 	text := "authorization required"
 	if !e.Since.IsZero() {
 		text += " since " + e.Since.UTC().Format(time.RFC3339)
 	}
-	return text + ": " + string(e.Kind) + " consent: " + e.Cause + "; open /api/consent/" + string(e.Kind) + " to renew it"
+	text += ": " + string(e.Kind) + " consent: " + e.Cause
+	if e.Step != "" {
+		return text + "; " + e.Step
+	}
+	return text + "; open /api/consent/" + string(e.Kind) + " to renew it"
 }

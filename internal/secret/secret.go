@@ -8,8 +8,13 @@ package secret
 
 import (
 	"crypto/subtle"
+	"errors"
 	"log/slog"
 )
+
+// ErrNotFound reports that the vault holds no such secret, or only a disabled or
+// deleted one.
+var ErrNotFound = errors.New("secret not found")
 
 const redacted = "[redacted]"
 

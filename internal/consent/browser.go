@@ -1,0 +1,356 @@
+package consent
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"procallteams/internal/entra/aadsts"
+	"procallteams/internal/secret"
+)
+
+// prefetched reports whether a browser fetches the page ahead, without a person
+// having asked for it (Fetch: Sec-Purpose; the others are its predecessors).
+func prefetched(r *http.Request) bool {
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Moz"} {
+		if strings.Contains(strings.ToLower(r.Header.Get(name)), "prefetch") {
+			return true
+		}
+	}
+	return false
+}
+
+// ignorePrefetch answers a fetch ahead with nothing at all.
+func ignorePrefetch(w http.ResponseWriter, r *http.Request) bool {
+	if !prefetched(r) {
+		return false
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
+// Start sends an administrator's browser to Microsoft. It stands behind the gate
+// for administrators.
+func (s *Service) Start(w http.ResponseWriter, r *http.Request, kind Kind) {
+	if ignorePrefetch(w, r) {
+		return
+	}
+	if r.Method != http.MethodGet {
+		notAllowed(w, "GET")
+		return
+	}
+	if s.Administrator(r.Context()) == "" {
+		s.show(w, http.StatusForbidden, message{Title: "Sign in first", Text: "Only an administrator of the bridge can start a consent."})
+		return
+	}
+	s.start(w, r, string(kind), func(app App, t trip, state string) (string, error) {
+		if kind == Admin {
+			return s.Addresses.AdminConsentURL(r.Context(), app, s.RedirectURI(kind), state)
+		}
+		return s.Addresses.AuthorizeURL(r.Context(), app, t.leg(ReadPresence, s.RedirectURI(kind), state))
+	})
+}
+
+func (s *Service) start(w http.ResponseWriter, r *http.Request, kind string, address func(App, trip, string) (string, error)) {
+	if !s.starts.AllowN(s.Now(), 1) {
+		w.Header().Set("Retry-After", "10")
+		s.show(w, http.StatusTooManyRequests, message{Title: "Too many attempts", Text: "Wait ten seconds, then start again."})
+		return
+	}
+	app, err := s.app(r.Context())
+	if err != nil {
+		s.fail(w, r, "start "+kind+" consent", err)
+		return
+	}
+	state := newState()
+	t := trip{
+		ID: tripID(state), Kind: kind, Tenant: app.Tenant, ClientID: app.ClientID,
+		Administrator: pseudonym(s.Administrator(r.Context())), Began: s.now(),
+	}
+	if kind != string(Admin) {
+		// 52 letters and digits each, within the 43 to 128 of RFC 7636.
+		t.Verifier, t.Nonce = newState(), rand.Text()
+	}
+	to, err := address(app, t, state)
+	if err != nil {
+		s.fail(w, r, "start "+kind+" consent", err)
+		return
+	}
+	t.keep(w, r)
+	secure(w, "")
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// maxForm bounds what comes back: codes and descriptions have some kilobytes.
+const maxForm = 64 << 10
+
+// Callback receives a browser from Microsoft. gate lets signed-in administrators
+// pass. A form that comes from Microsoft's site carries no Lax cookie, so it is
+// first posted on from our own page; that needs no session, and keeps nothing.
+func (s *Service) Callback(w http.ResponseWriter, r *http.Request, kind Kind, gate func(http.Handler) http.Handler) {
+	if ignorePrefetch(w, r) {
+		return
+	}
+	inside := func(next http.HandlerFunc) { gate(next).ServeHTTP(w, r) }
+	switch {
+	case r.Method == http.MethodGet && r.URL.Query().Has("trip"):
+		inside(func(w http.ResponseWriter, r *http.Request) { s.outcome(w, r, kind) })
+	case r.Method == http.MethodGet && kind == Admin:
+		inside(func(w http.ResponseWriter, r *http.Request) { s.arrive(w, r, kind, r.URL.Query()) })
+	case r.Method == http.MethodPost && kind == User:
+		form, again, ok := s.posted(w, r)
+		if !ok {
+			return
+		}
+		if !again {
+			s.postOn(w, callbackPath(kind), form)
+			return
+		}
+		inside(func(w http.ResponseWriter, r *http.Request) { s.arrive(w, r, kind, form) })
+	case kind == User:
+		notAllowed(w, "POST")
+	default:
+		notAllowed(w, "GET")
+	}
+}
+
+// answers are the parameters of a callback that mean something; others are
+// ignored.
+var answers = []string{"code", "state", "error", "error_description", "tenant", "admin_consent"}
+
+// posted reads the form of a callback. again reports that our own page posted it.
+// Otherwise it has answered.
+func (s *Service) posted(w http.ResponseWriter, r *http.Request) (form url.Values, again, ok bool) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		s.show(w, http.StatusBadRequest, unknownTrip)
+		return nil, false, false
+	}
+	return r.PostForm, r.PostForm.Get("again") == "1", true
+}
+
+// single reports whether every meaningful parameter stands at most once, within
+// its size, and a state is there.
+func single(form url.Values) bool {
+	size := 0
+	for _, name := range answers {
+		if len(form[name]) > 1 {
+			return false
+		}
+		size += len(form.Get(name))
+	}
+	state := form.Get("state")
+	return size < maxForm/2 && len(state) >= 26 && len(state) <= 128
+}
+
+// arrive ends a trip: once, however often the browser comes.
+func (s *Service) arrive(w http.ResponseWriter, r *http.Request, kind Kind, form url.Values) {
+	ctx := r.Context()
+	app, err := s.app(ctx)
+	if err != nil {
+		s.fail(w, r, "finish consent", err)
+		return
+	}
+	if !single(form) {
+		s.show(w, http.StatusBadRequest, unknownTrip)
+		return
+	}
+	state := form.Get("state")
+	id := tripID(state)
+	administrator := pseudonym(s.Administrator(ctx))
+	t, ok := s.begun(r, state, string(kind))
+	if !ok || t.Tenant != app.Tenant || t.ClientID != app.ClientID || !same(t.Administrator, administrator) {
+		// A reload, after the cookie was removed, finds its outcome by the row.
+		flow, found, err := s.Flows.Flow(ctx, app.Tenant, id)
+		if err != nil {
+			s.fail(w, r, "finish consent", err)
+			return
+		}
+		if found && flow.Kind == kind && same(flow.Administrator, administrator) {
+			s.away(w, kind, id)
+			return
+		}
+		s.show(w, http.StatusBadRequest, unknownTrip)
+		return
+	}
+	flow := Flow{ID: id, Kind: kind, Administrator: administrator, Began: s.now()}
+	err = s.Flows.BeginFlow(ctx, app.Tenant, flow)
+	if isChanged(err) { // it came back before: show what became of it
+		s.away(w, kind, id)
+		return
+	}
+	if err != nil {
+		s.fail(w, r, "finish consent", err)
+		return
+	}
+	// From here on nobody else uses this code. A person who leaves now still gets
+	// connected.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 80*time.Second)
+	defer cancel()
+	if kind == Admin {
+		s.arriveAdmin(ctx, app, form, &flow)
+	} else {
+		s.arriveUser(ctx, app, t, form, &flow)
+	}
+	flow.Ended = s.now()
+	if err := s.Flows.FinishFlow(ctx, app.Tenant, flow); err != nil {
+		s.Log.ErrorContext(ctx, "outcome of a consent not stored", "error", err.Error())
+	}
+	http.SetCookie(w, tripCookie(id, "", 0))
+	s.away(w, kind, id)
+}
+
+// away leads to the outcome at an address without code or state.
+func (s *Service) away(w http.ResponseWriter, kind Kind, id string) {
+	secure(w, "")
+	w.Header().Set("Location", callbackPath(kind)+"?trip="+id)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// refuse records an error that came back, and marks the grant as declined or
+// blocked where nothing better is known.
+func (s *Service) refuse(ctx context.Context, app App, flow *Flow, refusal *aadsts.Error) {
+	flow.Outcome, flow.Code, flow.Reason, flow.NextStep, flow.TraceID = Refused, refusal.Code, refusal.Cause, refusal.Step, refusal.TraceID
+	s.Log.WarnContext(ctx, "consent refused", "grant", string(flow.Kind), "code", refusal.Code, "class", string(refusal.Class), "trace", refusal.TraceID, "correlation", refusal.CorrelationID)
+	state := map[aadsts.Class]State{aadsts.Canceled: Declined, aadsts.Policy: Blocked, aadsts.AdminConsent: Blocked}[refusal.Class]
+	if state == "" {
+		return
+	}
+	_, err := s.change(ctx, app.Tenant, Grant{Kind: flow.Kind, ClientID: app.ClientID, State: Required}, func(g *Grant) bool {
+		if g.State != Required && g.State != Declined && g.State != Blocked || g.SecretName != "" {
+			return false
+		}
+		g.ClientID = app.ClientID
+		g.enter(state, s.now(), refusal.Code, refusal.Cause, refusal.Step)
+		g.TraceID = refusal.TraceID
+		return true
+	})
+	if err != nil {
+		s.Log.ErrorContext(ctx, "refused consent not stored", "error", err.Error())
+	}
+}
+
+// arriveAdmin takes the callback as a claim that triggers a check: anybody can
+// craft it, and its errors carry admin_consent=True too.
+func (s *Service) arriveAdmin(ctx context.Context, app App, form url.Values, flow *Flow) {
+	if form.Has("error") || form.Has("error_description") {
+		s.refuse(ctx, app, flow, aadsts.FromCallback(form.Get("error"), form.Get("error_description")))
+		return
+	}
+	if form.Get("tenant") != app.Tenant || !strings.EqualFold(form.Get("admin_consent"), "true") {
+		flow.Outcome, flow.Reason = Refused, "Microsoft answered for another tenant, or did not confirm the consent"
+		flow.NextStep = "Start again with an administrator of the configured tenant."
+		return
+	}
+	now := s.now()
+	grant, err := s.change(ctx, app.Tenant, Grant{Kind: Admin, ClientID: app.ClientID}, func(g *Grant) bool {
+		if g.Works() {
+			g.GivenAt = now
+			return true
+		}
+		g.ClientID = app.ClientID
+		g.enter(Waiting, now, "", "Microsoft has not spread the consent yet", "Nothing: the bridge looks for it by itself for 15 minutes.")
+		g.Since, g.GivenAt, g.CheckedAt = now, now, time.Time{}
+		return true
+	})
+	if err == nil {
+		var found verdict
+		if found, err = s.judge(ctx, app, grant, true); err == nil {
+			grant, err = s.store(ctx, app.Tenant, grant, found.grant)
+		}
+	}
+	flow.Outcome = Pending
+	if err != nil {
+		// The claim is stored; probes go on with it.
+		s.Log.WarnContext(ctx, "admin consent not checked yet", "error", err.Error())
+	} else if grant.Works() {
+		flow.Outcome, flow.Permissions = Connected, grant.Permissions
+	}
+}
+
+// arriveUser redeems the code and stores the sign-in. Nothing is called connected
+// before Key Vault and the row hold it.
+func (s *Service) arriveUser(ctx context.Context, app App, t trip, form url.Values, flow *Flow) {
+	who, refusal, err := s.redeem(ctx, app, t.leg(ReadPresence, s.RedirectURI(User), ""), form)
+	switch {
+	case refusal != nil:
+		s.refuse(ctx, app, flow, refusal)
+		return
+	case err != nil:
+		s.unstored(ctx, flow, err, "Start again.")
+		return
+	case !slices.Contains(who.Scopes, readPresence):
+		flow.Outcome, flow.Reason, flow.NextStep = Refused, "the permission "+readPresence+" was not granted", "Add it to the app registration as a delegated permission, then start again."
+		return
+	case who.Refresh.Empty():
+		flow.Outcome, flow.Reason, flow.NextStep = Refused, "Microsoft gave no lasting sign-in (offline_access)", "Allow offline_access in the app registration, then start again."
+		return
+	}
+	grant, err := s.connect(ctx, app, who)
+	if err != nil {
+		s.unstored(ctx, flow, err, "Cure that, then start again: the sign-in was not kept anywhere.")
+		return
+	}
+	flow.Outcome, flow.Account, flow.Permissions = Connected, grant.Account, grant.Permissions
+	// A refusal without an account, from an earlier attempt, is history now.
+	if grants, err := s.Grants.Grants(ctx, app.Tenant); err == nil {
+		for _, g := range grants {
+			if g.Kind == User && g.Account.ObjectID == "" {
+				if err := s.Grants.RemoveGrant(ctx, app.Tenant, g); err != nil {
+					s.Log.WarnContext(ctx, "earlier refusal not removed", "error", err.Error())
+				}
+			}
+		}
+	}
+	s.Log.InfoContext(ctx, "user consent connected", "account", grant.Account.ObjectID)
+}
+
+// redeem reads the callback's fields: an error wins over a code.
+func (s *Service) redeem(ctx context.Context, app App, leg Leg, form url.Values) (SignedIn, *aadsts.Error, error) {
+	if form.Has("error") {
+		return SignedIn{}, aadsts.FromCallback(form.Get("error"), form.Get("error_description")), nil
+	}
+	code := secret.New(form.Get("code"))
+	if code.Empty() {
+		return SignedIn{}, aadsts.FromCallback("", ""), nil
+	}
+	app, err := s.withSecret(ctx, app)
+	if err != nil {
+		return SignedIn{}, nil, err
+	}
+	who, err := s.Issuer.Redeem(ctx, app, leg, code)
+	if refusal, ok := errors.AsType[*aadsts.Error](err); ok {
+		if refusal.Has(54005, 9002313) {
+			refusal.Cause, refusal.Step = "this sign-in was used already", "Look at the bridge's page whether it is connected; if not, start again."
+		}
+		return SignedIn{}, refusal, nil
+	}
+	return who, nil, err
+}
+
+func (s *Service) unstored(ctx context.Context, flow *Flow, err error, step string) {
+	flow.Outcome, flow.Reason, flow.NextStep = Unstored, err.Error(), step
+	s.Log.ErrorContext(ctx, "consent not stored", "grant", string(flow.Kind), "error", err.Error())
+}
+
+// fail answers with what stands in the way of a consent.
+func (s *Service) fail(w http.ResponseWriter, r *http.Request, doing string, err error) {
+	s.Log.ErrorContext(r.Context(), doing, "error", err.Error())
+	m := message{Title: "This did not work", Text: err.Error(), Bad: true}
+	status := http.StatusBadGateway
+	if unset, ok := errors.AsType[*UnsetError](err); ok {
+		m = message{Title: "Not yet", Text: fmt.Sprintf("First %s.", unset.Step)}
+		status = http.StatusConflict
+	} else if refusal, ok := errors.AsType[*aadsts.Error](err); ok {
+		m.Text, m.Step, m.Code = "Microsoft Entra: "+refusal.Cause+".", refusal.Step, refusal.Code
+	}
+	s.show(w, status, m)
+}

@@ -1,0 +1,198 @@
+package consent
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"procallteams/internal/page"
+	"procallteams/internal/problem"
+)
+
+//go:embed pages/consent.html
+var pageText string
+
+var pages = page.Parse("consent", pageText)
+
+// message is a page that says one thing.
+type message struct {
+	Title, Text, Step, Code string
+	Bad                     bool
+}
+
+// unknownTrip is the one answer to a state that is unknown, expired, forged or of
+// another browser, so that it tells nothing to whoever tries.
+var unknownTrip = message{
+	Title: "This consent is not open here",
+	Text:  "It has expired, or it began in another browser or by another administrator. Nothing was changed.",
+	Step:  "Go to the bridge's page and start again. If Microsoft showed an error before, look its AADSTS number up below.",
+	Bad:   true,
+}
+
+// secure sets the headers of an answer without a body.
+func secure(w http.ResponseWriter, policy string) {
+	if policy == "" {
+		policy = "default-src 'none'; frame-ancestors 'none'"
+	}
+	h := w.Header()
+	h.Set("Content-Security-Policy", policy)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+}
+
+func notAllowed(w http.ResponseWriter, allow string) { problem.MethodNotAllowed(w, allow) }
+
+func (s *Service) show(w http.ResponseWriter, status int, m message) {
+	page.Render(w, status, page.Page{Title: m.Title, Body: page.Execute(pages, "message", m)})
+}
+
+// postOn answers a form from Microsoft's site with a page that posts the same
+// fields to ourselves, since Lax cookies do not come with a form from elsewhere.
+func (s *Service) postOn(w http.ResponseWriter, path string, form url.Values) {
+	if !single(form) {
+		s.show(w, http.StatusBadRequest, unknownTrip)
+		return
+	}
+	type field struct{ Name, Value string }
+	data := struct {
+		Path   string
+		Fields []field
+	}{Path: path}
+	for _, name := range answers {
+		if form.Has(name) {
+			data.Fields = append(data.Fields, field{name, form.Get(name)})
+		}
+	}
+	page.Render(w, http.StatusOK, page.Page{Title: "One moment", Body: page.Execute(pages, "poston", data), AutoSubmit: true})
+}
+
+// ending is what the last page of a trip says.
+type ending struct {
+	Flow    Flow
+	Ago     string
+	Working bool  // nobody has finished it yet
+	Broken  bool  // nobody will
+	Grant   Grant // admin: the grant now
+	Tenant  string
+	Other   Kind // the consent that is still missing, empty for none
+}
+
+// outcome shows how a trip ended, as often as somebody looks.
+func (s *Service) outcome(w http.ResponseWriter, r *http.Request, kind Kind) {
+	ctx := r.Context()
+	app, err := s.app(ctx)
+	if err != nil {
+		s.fail(w, r, "show outcome of consent", err)
+		return
+	}
+	id := r.URL.Query().Get("trip")
+	if !isTripID(id) {
+		s.show(w, http.StatusBadRequest, unknownTrip)
+		return
+	}
+	flow, found, err := s.finished(ctx, app.Tenant, id)
+	if err != nil {
+		s.fail(w, r, "show outcome of consent", err)
+		return
+	}
+	if !found || flow.Kind != kind || !same(flow.Administrator, pseudonym(s.Administrator(ctx))) {
+		s.show(w, http.StatusBadRequest, unknownTrip)
+		return
+	}
+	data := ending{Flow: flow, Tenant: app.Tenant, Ago: ago(s.now().Sub(flow.Ended))}
+	data.Working = flow.Outcome == "" && s.now().Sub(flow.Began) < 2*time.Minute
+	data.Broken = flow.Outcome == "" && !data.Working
+	if flow.Outcome == Pending {
+		data.Grant = s.watched(ctx, app)
+	}
+	if grants, _, err := s.Report(ctx); err == nil {
+		data.Other = missing(kind, grants)
+	}
+	shown := page.Page{Title: title(data), Body: page.Execute(pages, "ending", data)}
+	if data.Working {
+		shown.Refresh = 2 * time.Second
+	} else if data.Grant.State == Waiting {
+		shown.Refresh = 5 * time.Second
+	}
+	page.Render(w, http.StatusOK, shown)
+}
+
+// finished reads a trip's row, and waits a little when its other arrival is still
+// being worked on.
+func (s *Service) finished(ctx context.Context, tenant, id string) (flow Flow, found bool, err error) {
+	for range 20 {
+		flow, found, err = s.Flows.Flow(ctx, tenant, id)
+		if err != nil || !found || flow.Outcome != "" || s.now().Sub(flow.Began) > time.Minute {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return flow, found, ctx.Err()
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+	return flow, found, err
+}
+
+// watched proves the admin grant once more when that is due, since somebody is
+// looking at it.
+func (s *Service) watched(ctx context.Context, app App) Grant {
+	grants, err := s.Grants.Grants(ctx, app.Tenant)
+	if err != nil {
+		return Grant{}
+	}
+	for _, g := range grants {
+		if g.Kind == Admin && g.ClientID == app.ClientID {
+			checked, err := s.checkAdmin(ctx, app, g)
+			if err != nil {
+				s.Log.WarnContext(ctx, "admin consent not checked", "error", err.Error())
+			}
+			return checked
+		}
+	}
+	return Grant{}
+}
+
+// missing returns the other consent while it has no working grant.
+func missing(kind Kind, grants []Grant) Kind {
+	other := Admin
+	if kind == Admin {
+		other = User
+	}
+	for _, g := range grants {
+		if g.Kind == other && g.Works() {
+			return ""
+		}
+	}
+	return other
+}
+
+func title(e ending) string {
+	switch {
+	case e.Working:
+		return "One moment"
+	case e.Broken:
+		return "This consent was interrupted"
+	case e.Flow.Outcome == Connected || e.Grant.Works():
+		return "Connected"
+	case e.Flow.Outcome == Pending && e.Grant.State == Waiting:
+		return "Waiting for Microsoft"
+	case e.Flow.Outcome == Pending:
+		return "Not confirmed"
+	}
+	return "Not connected"
+}
+
+func ago(d time.Duration) string {
+	switch {
+	case d < 2*time.Second:
+		return "just now"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d seconds ago", int(d.Seconds()))
+	}
+	return fmt.Sprintf("%d minutes ago", int(d.Minutes()))
+}

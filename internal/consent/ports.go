@@ -1,0 +1,114 @@
+package consent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"procallteams/internal/secret"
+	"procallteams/internal/settings"
+)
+
+// App is the customer's app registration in one tenant. Secret is needed for
+// tokens, not for addresses.
+type App struct {
+	Tenant, ClientID string // GUIDs in lower case
+	Secret           secret.Text
+}
+
+// Purpose is what a person signs in for.
+type Purpose string
+
+const (
+	// ReadPresence asks for the delegated permissions and a refresh token.
+	ReadPresence Purpose = "read"
+	// SignIn proves who an administrator is, and nothing else.
+	SignIn Purpose = "signin"
+)
+
+// Leg is one trip of a browser to Entra and back.
+type Leg struct {
+	Purpose  Purpose
+	Redirect string // one of our own addresses, exactly as registered
+	State    string // 256 random bits; not needed to redeem
+	Nonce    string
+	Verifier secret.Text // PKCE (RFC 7636)
+}
+
+// Tokens are what Entra issued for an account.
+type Tokens struct {
+	Access  secret.Text
+	Expires time.Time
+	Refresh secret.Text // empty when none was issued
+	Scopes  []string    // granted delegated permissions, without resource
+}
+
+// SignedIn is an account whose id token was verified.
+type SignedIn struct {
+	Account Account
+	Roles   []string // app roles of the person, such as Bridge.Admin
+	Tokens
+}
+
+// AppToken is an app-only token. Roles are its permissions when Readable.
+type AppToken struct {
+	Value    secret.Text
+	Expires  time.Time
+	Roles    []string
+	Readable bool
+}
+
+// Addresses knows where a browser goes. Errors are Entra's refusals
+// (*aadsts.Error) or say what is wrong with the tenant.
+type Addresses interface {
+	AuthorizeURL(ctx context.Context, app App, leg Leg) (string, error)
+	AdminConsentURL(ctx context.Context, app App, redirect, state string) (string, error)
+}
+
+// Issuer gives tokens. Its refusals are *aadsts.Error. Transient ones were
+// tried again already; an authorization code is sent once.
+type Issuer interface {
+	Redeem(ctx context.Context, app App, leg Leg, code secret.Text) (SignedIn, error)
+	Refresh(ctx context.Context, app App, refresh secret.Text) (Tokens, error)
+	// AppToken returns a token that was issued by this call.
+	AppToken(ctx context.Context, app App) (AppToken, error)
+}
+
+// Vault keeps secrets. Every Put makes a version; versions are never deleted.
+// When Put returns without error, the version lasts. Get returns the newest
+// version. What is not there is secret.ErrNotFound.
+type Vault interface {
+	Get(ctx context.Context, name string) (value secret.Text, version string, err error)
+	GetVersion(ctx context.Context, name, version string) (secret.Text, error)
+	Put(ctx context.Context, name string, value secret.Text, tags map[string]string) (version string, err error)
+	Disable(ctx context.Context, name, version string) error
+}
+
+// ErrChanged reports that a row is not the version that was read, or that an
+// insert found it already there.
+var ErrChanged = errors.New("row changed meanwhile")
+
+// Grants keeps one row per grant. Save demands Grant.ETag (empty: the row must
+// not exist), else [ErrChanged]; it returns the grant with its new ETag.
+type Grants interface {
+	Grants(ctx context.Context, tenant string) ([]Grant, error)
+	SaveGrant(ctx context.Context, tenant string, grant Grant) (Grant, error)
+	RemoveGrant(ctx context.Context, tenant string, grant Grant) error
+}
+
+// Flows keeps one row per browser trip that came back. BeginFlow returns
+// [ErrChanged] when the trip came back before: insertion is what makes the
+// authorization code be redeemed once.
+type Flows interface {
+	BeginFlow(ctx context.Context, tenant string, flow Flow) error
+	FinishFlow(ctx context.Context, tenant string, flow Flow) error
+	// Flow reports false when there is none.
+	Flow(ctx context.Context, tenant, id string) (Flow, bool, error)
+	// SweepFlows removes trips that began before, a bounded number per call.
+	SweepFlows(ctx context.Context, tenant string, before time.Time) error
+}
+
+// Settings are what an administrator set, with app settings applied.
+type Settings interface {
+	Load(ctx context.Context) (settings.Integration, []string, error)
+}

@@ -1,0 +1,197 @@
+package consent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"procallteams/internal/entra/aadsts"
+	"procallteams/internal/secret"
+)
+
+// renewAfter is the age from which a stored refresh token is replaced by the one
+// that a refresh returned: used refresh tokens stay valid for 90 days, and every
+// write makes a version, of which a vault should not hold more than 500.
+const renewAfter = 7 * 24 * time.Hour
+
+// Entra has been seen to refuse good refresh tokens with AADSTS70000 now and
+// then, so it counts only when it was said this often over this time.
+const (
+	doubtful     = 70000
+	doubtsNeeded = 3
+	doubtsWithin = 2 * time.Minute
+)
+
+// refresh gets an access token for a user grant. A permanent refusal marks the
+// row, a success restores it; the stored refresh token is never thrown away,
+// since most refusals can be undone at Entra. p is held by the caller.
+func (s *Service) refresh(ctx context.Context, tenant string, grant Grant, p *slot) (Token, error) {
+	app, err := s.withSecret(ctx, App{Tenant: tenant, ClientID: grant.ClientID})
+	if unset, ok := errors.AsType[*UnsetError](err); ok {
+		return Token{}, &RequiredError{Kind: User, Cause: unset.What + " is not set", Step: unset.Step}
+	}
+	if err != nil {
+		return Token{}, err
+	}
+	for range 3 {
+		tokens, err := s.redeemStored(ctx, app, grant)
+		if err == nil {
+			p.doubts = 0
+			return s.refreshed(ctx, tenant, grant, tokens)
+		}
+		refusal, ok := errors.AsType[*aadsts.Error](err)
+		if !ok || !refusal.Permanent() || ctx.Err() != nil {
+			return Token{}, err
+		}
+		if refusal.Has(doubtful) && p.doubt(s.Now()) {
+			return Token{}, err
+		}
+		marked, err := s.change(ctx, tenant, grant, func(g *Grant) bool {
+			if g.SecretVersion != grant.SecretVersion {
+				return false // somebody consented meanwhile: try that sign-in
+			}
+			state := Reauthorize
+			if refusal.Class == aadsts.Policy {
+				state = Blocked
+			}
+			if g.State == state && g.Code == refusal.Code {
+				return false
+			}
+			g.enter(state, s.now(), refusal.Code, refusal.Cause, refusal.Step)
+			g.TraceID = refusal.TraceID
+			return true
+		})
+		if err != nil {
+			return Token{}, err
+		}
+		if marked.SecretVersion == grant.SecretVersion {
+			s.Log.WarnContext(ctx, "user consent refused", "account", grant.Account.ObjectID, "code", refusal.Code, "trace", refusal.TraceID, "correlation", refusal.CorrelationID)
+			return Token{}, marked.required(refusal)
+		}
+		grant = marked
+	}
+	return Token{}, fmt.Errorf("refresh sign-in of %s: %w", grant.Account.ObjectID, ErrChanged)
+}
+
+// doubt reports whether a refusal that may be a mistake is still to be doubted.
+func (p *slot) doubt(now time.Time) bool {
+	if p.doubts == 0 {
+		p.doubted = now
+	}
+	p.doubts++
+	return p.doubts < doubtsNeeded || now.Sub(p.doubted) < doubtsWithin
+}
+
+// redeemStored reads the stored refresh token and uses it.
+func (s *Service) redeemStored(ctx context.Context, app App, grant Grant) (Tokens, error) {
+	stored, err := s.Vault.GetVersion(ctx, grant.SecretName, grant.SecretVersion)
+	if isNotFound(err) {
+		return Tokens{}, &aadsts.Error{Class: aadsts.Reauthorize, Cause: "the stored sign-in is no longer in Key Vault", Step: "Recover the secret " + grant.SecretName + " in Key Vault, or sign in again."}
+	}
+	if err != nil {
+		return Tokens{}, fmt.Errorf("read stored sign-in: %w", err)
+	}
+	tokens, err := s.Issuer.Refresh(ctx, app, stored)
+	if err != nil {
+		return Tokens{}, err
+	}
+	if !slices.Contains(tokens.Scopes, readPresence) {
+		return Tokens{}, &aadsts.Error{Class: aadsts.Reauthorize, Cause: "the permission " + readPresence + " was withdrawn", Step: "Give consent again."}
+	}
+	if !tokens.Refresh.Empty() && (tokens.Refresh.Equal(stored) || s.Now().Sub(grant.StoredAt) < renewAfter) {
+		tokens.Refresh = secret.Text{}
+	}
+	return tokens, nil
+}
+
+// refreshed records a success and stores the refresh token that is due.
+func (s *Service) refreshed(ctx context.Context, tenant string, grant Grant, tokens Tokens) (Token, error) {
+	token := Token{Value: tokens.Access, Expires: tokens.Expires, Kind: User, Account: grant.Account.ObjectID}
+	replaced := ""
+	if !tokens.Refresh.Empty() {
+		version, err := s.Vault.Put(ctx, grant.SecretName, tokens.Refresh, tags(tenant, grant.Account.ObjectID))
+		if err != nil {
+			// The stored one still works; the next refresh tries again.
+			s.Log.WarnContext(ctx, "newer sign-in not stored", "account", grant.Account.ObjectID, "error", err.Error())
+		} else {
+			replaced = version
+		}
+	}
+	// A crash here leaves a version that no row names: harmless.
+	won := false
+	_, err := s.change(ctx, tenant, grant, func(g *Grant) bool {
+		won = false
+		if g.SecretVersion != grant.SecretVersion {
+			return false // a newer sign-in is in force
+		}
+		if !g.Works() {
+			g.enter(Granted, s.now(), "", "", "")
+		}
+		g.CheckedAt, g.Permissions = s.now(), tokens.Scopes
+		if replaced != "" {
+			g.SecretVersion, g.StoredAt = replaced, s.now()
+			won = true
+		}
+		return true
+	})
+	if replaced != "" {
+		loser := replaced
+		if won && err == nil {
+			loser = grant.SecretVersion
+		}
+		s.disable(ctx, grant.SecretName, loser)
+	}
+	if err != nil {
+		return Token{}, err
+	}
+	return token, nil
+}
+
+// disable makes a version unreadable that no row names. It only tidies up.
+func (s *Service) disable(ctx context.Context, name, version string) {
+	if err := s.Vault.Disable(ctx, name, version); err != nil {
+		s.Log.WarnContext(ctx, "superseded secret version not disabled", "error", err.Error())
+	}
+}
+
+func tags(tenant, account string) map[string]string {
+	return map[string]string{"tenant": tenant, "account": account}
+}
+
+// connect stores a sign-in: first Key Vault, then the row that names its version.
+// The row's loser disables its version. Nothing of the sign-in is kept when Key
+// Vault refuses.
+func (s *Service) connect(ctx context.Context, app App, who SignedIn) (Grant, error) {
+	account := who.Account.ObjectID
+	name := refreshName(app.Tenant, account)
+	version, err := s.Vault.Put(ctx, name, who.Refresh, tags(app.Tenant, account))
+	if err != nil {
+		return Grant{}, fmt.Errorf("store sign-in: %w", err)
+	}
+	superseded := ""
+	// A crash before the row leaves a version that no row names: harmless.
+	grant, err := s.change(ctx, app.Tenant, Grant{Kind: User, Account: who.Account}, func(g *Grant) bool {
+		superseded = g.SecretVersion
+		now := s.now()
+		g.Account, g.ClientID = who.Account, app.ClientID
+		g.enter(Granted, now, "", "", "")
+		g.GivenAt, g.StoredAt, g.Permissions = now, now, who.Scopes
+		g.SecretName, g.SecretVersion = name, version
+		return true
+	})
+	if err != nil {
+		s.disable(ctx, name, version)
+		return Grant{}, err
+	}
+	if superseded != "" {
+		s.disable(ctx, name, superseded)
+	}
+	p := s.slot(app.Tenant, app.ClientID, User, account)
+	if p.lock(ctx) == nil {
+		p.token, p.refused = Token{Value: who.Access, Expires: who.Expires, Kind: User, Account: account}, nil
+		p.unlock()
+	}
+	return grant, nil
+}

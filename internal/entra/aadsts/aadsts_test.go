@@ -1,0 +1,77 @@
+package aadsts
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestRefusalsAreClassified(t *testing.T) {
+	body := func(word, suberror string, numbers ...int) []byte {
+		b, err := json.Marshal(map[string]any{
+			"error": word, "suberror": suberror, "error_codes": numbers,
+			"error_description": "AADSTS1: secret-code-in-description", "trace_id": "1c0ffee0-0000-4000-8000-000000000001",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	for _, row := range []struct {
+		name   string
+		status int
+		body   []byte
+		class  Class
+		code   string
+	}{
+		{"revoked sessions want a new sign-in", 400, body("invalid_grant", "", 50173), Reauthorize, "AADSTS50173"},
+		{"a disabled account is the tenant's matter", 400, body("invalid_grant", "", 50057), Tenant, "AADSTS50057"},
+		{"a known number outranks a wrong word", 400, body("invalid_client", "", 50011), Tenant, "AADSTS50011"},
+		{"the specific one of several numbers decides", 400, body("invalid_grant", "", 70002, 54005), Reauthorize, "AADSTS54005"},
+		{"whatever their order", 400, body("invalid_grant", "", 70008, 70002), Reauthorize, "AADSTS70008"},
+		{"a general number alone decides", 401, body("invalid_client", "", 70002), Credential, "AADSTS70002"},
+		{"an unknown number gets the word's class", 400, body("interaction_required", "", 999999), Reauthorize, "AADSTS999999"},
+		{"an unknown number beside a known one is ignored", 400, body("invalid_grant", "", 999999, 53003), Policy, "AADSTS53003"},
+		{"message_only is a policy", 400, body("interaction_required", "message_only", 999999), Policy, "AADSTS999999"},
+		{"an expired secret is the credential", 401, body("invalid_client", "", 7000222), Credential, "AADSTS7000222"},
+		{"an outage passes", 503, body("temporarily_unavailable", "", 90033), Transient, "AADSTS90033"},
+		{"throttling in plain text passes", 429, []byte("Too Many Requests"), Transient, ""},
+		{"a 400 that is no JSON passes", 400, []byte("<html>"), Transient, ""},
+		{"no known word at 500 passes", 500, body("strange", ""), Transient, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got := FromAnswer(row.status, row.body)
+			if got.Class != row.class || got.Code != row.code {
+				t.Errorf("FromAnswer = %s %s; want %s %s", got.Class, got.Code, row.class, row.code)
+			}
+			if got.Cause == "" || got.Step == "" {
+				t.Error("a refusal has no cause or no next step")
+			}
+			if strings.Contains(fmt.Sprintf("%+v %v", *got, got), "secret-code") {
+				t.Error("the description was kept")
+			}
+		})
+	}
+}
+
+func TestCallbackErrorsKeepOnlyKnownForms(t *testing.T) {
+	e := FromCallback("<script>", "AADSTS65004: <b>no</b>\r\nTrace ID: 1c0ffee0-0000-4000-8000-000000000001\r\nCorrelation ID: x")
+	if e.Class != Canceled || e.Code != "AADSTS65004" || e.Word != "" || e.TraceID == "" || e.CorrelationID != "" {
+		t.Errorf("FromCallback = %+v", e)
+	}
+	if e := FromCallback("access_denied", "the user canceled the authentication"); e.Class != Canceled || e.Code != "" {
+		t.Errorf("cancel on the sign-in page = %+v", e)
+	}
+	if e := FromCallback("consent_required", "AADSTS65004: The resource owner denied"); e.Class != Canceled {
+		t.Errorf("older wording of a declined consent = %s", e.Class)
+	}
+}
+
+func TestEveryCodeSaysWhatToDo(t *testing.T) {
+	for n, c := range codes {
+		if c.class == "" || c.cause == "" || c.step == "" {
+			t.Errorf("AADSTS%d lacks class, cause or step", n)
+		}
+	}
+}

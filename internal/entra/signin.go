@@ -1,0 +1,199 @@
+package entra
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"procallteams/internal/consent"
+	"procallteams/internal/entra/aadsts"
+	"procallteams/internal/secret"
+)
+
+// delegated are the permissions of the user grant, always written with the
+// cloud's Graph in front: short names mean global Graph.
+func (c *Client) delegated() []string {
+	return []string{c.Cloud.Graph + "/Presence.Read.All", c.Cloud.Graph + "/User.ReadBasic.All"}
+}
+
+func (c *Client) scopes(purpose consent.Purpose) []string {
+	if purpose == consent.SignIn {
+		return []string{oidc.ScopeOpenID, "profile"}
+	}
+	return append(c.delegated(), oidc.ScopeOpenID, "profile", oidc.ScopeOfflineAccess)
+}
+
+func (c *Client) config(tenant Tenant, app consent.App) *oauth2.Config {
+	return &oauth2.Config{
+		ClientID: app.ClientID, ClientSecret: app.Secret.Reveal(),
+		Endpoint: oauth2.Endpoint{AuthURL: tenant.AuthorizationEndpoint, TokenURL: tenant.TokenEndpoint, AuthStyle: oauth2.AuthStyleInParams},
+	}
+}
+
+// AuthorizeURL returns the address at which a person signs in. It needs no
+// client secret. The answer comes as form_post, so that the code appears in no
+// address bar and no request log.
+func (c *Client) AuthorizeURL(ctx context.Context, app consent.App, leg consent.Leg) (string, error) {
+	tenant, err := c.Discover(ctx, app.Tenant)
+	if err != nil {
+		return "", err
+	}
+	config := c.config(tenant, app)
+	config.RedirectURL, config.Scopes = leg.Redirect, c.scopes(leg.Purpose)
+	return config.AuthCodeURL(leg.State,
+		oauth2.S256ChallengeOption(leg.Verifier.Reveal()), oidc.Nonce(leg.Nonce),
+		oauth2.SetAuthURLParam("response_mode", "form_post"), oauth2.SetAuthURLParam("prompt", "select_account")), nil
+}
+
+// AdminConsentURL returns the address at which an administrator grants all
+// permissions of the app registration for the whole tenant.
+func (c *Client) AdminConsentURL(ctx context.Context, app consent.App, redirect, state string) (string, error) {
+	tenant, err := c.Discover(ctx, app.Tenant)
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(tenant.AuthorizationEndpoint)
+	if err != nil {
+		return "", fmt.Errorf("read authorization endpoint: %w", err)
+	}
+	path, ok := strings.CutSuffix(u.Path, "/oauth2/v2.0/authorize")
+	if !ok {
+		return "", errors.New("the authorization endpoint does not have Entra's form")
+	}
+	u.Path = path + "/v2.0/adminconsent"
+	u.RawQuery = url.Values{
+		"client_id": {app.ClientID}, "redirect_uri": {redirect}, "state": {state}, "scope": {c.Cloud.Graph + "/.default"},
+	}.Encode()
+	return u.String(), nil
+}
+
+// claims are what an id token must carry beside what OpenID Connect demands
+// (Microsoft identity platform: ID token claims reference).
+type claims struct {
+	Tenant  string   `json:"tid"`
+	Object  string   `json:"oid"`
+	Version string   `json:"ver"`
+	UPN     string   `json:"preferred_username"`
+	Name    string   `json:"name"`
+	Roles   []string `json:"roles"`
+}
+
+// Redeem trades an authorization code for tokens and verifies the id token:
+// signature, issuer, audience, times (go-oidc), then nonce, tenant, version and
+// object id. It sends the code once.
+func (c *Client) Redeem(ctx context.Context, app consent.App, leg consent.Leg, code secret.Text) (consent.SignedIn, error) {
+	ctx, cancel := context.WithTimeout(ctx, callDeadline)
+	defer cancel()
+	tenant, err := c.Discover(ctx, app.Tenant)
+	if err != nil {
+		return consent.SignedIn{}, err
+	}
+	config := c.config(tenant, app)
+	config.RedirectURL = leg.Redirect
+	began := c.now()
+	token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, c.client(unused)), code.Reveal(),
+		oauth2.VerifierOption(leg.Verifier.Reveal()),
+		oauth2.SetAuthURLParam("scope", strings.Join(c.scopes(leg.Purpose), " ")))
+	if err != nil {
+		return consent.SignedIn{}, refusal(ctx, err)
+	}
+	raw, _ := token.Extra("id_token").(string)
+	if raw == "" {
+		return consent.SignedIn{}, invalid("Entra sent no id token")
+	}
+	verifier := tenant.verifier.VerifierContext(oidc.ClientContext(ctx, c.client(always)),
+		&oidc.Config{ClientID: app.ClientID, SupportedSigningAlgs: []string{oidc.RS256}, Now: c.now})
+	id, err := verifier.Verify(ctx, raw)
+	if err != nil {
+		// The library's texts quote claims, which may be personal.
+		return consent.SignedIn{}, invalid("the id token is not valid: signature, issuer, audience or time")
+	}
+	var who claims
+	if err := id.Claims(&who); err != nil {
+		return consent.SignedIn{}, invalid("the id token's claims cannot be read")
+	}
+	switch {
+	case leg.Nonce == "" || subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(leg.Nonce)) != 1:
+		return consent.SignedIn{}, invalid("the id token belongs to another sign-in (nonce)")
+	case who.Tenant != tenant.ID:
+		return consent.SignedIn{}, invalid("the account belongs to another tenant")
+	case who.Version != "2.0":
+		return consent.SignedIn{}, invalid("the id token is not of version 2.0")
+	case who.Object == "":
+		return consent.SignedIn{}, invalid("the id token names no object id")
+	}
+	return consent.SignedIn{
+		Account: consent.Account{ObjectID: strings.ToLower(who.Object), UPN: who.UPN, Name: who.Name},
+		Roles:   who.Roles,
+		Tokens:  c.tokens(token, began),
+	}, nil
+}
+
+// Refresh trades a refresh token for an access token for Graph. The refresh
+// token that was used stays valid. Tokens.Refresh is empty when Entra sent none.
+func (c *Client) Refresh(ctx context.Context, app consent.App, refresh secret.Text) (consent.Tokens, error) {
+	ctx, cancel := context.WithTimeout(ctx, callDeadline)
+	defer cancel()
+	tenant, err := c.Discover(ctx, app.Tenant)
+	if err != nil {
+		return consent.Tokens{}, err
+	}
+	// oauth2's own refresh sends no scope; this configuration lets the grant type
+	// be set, so that the scope is named and a lost permission is refused.
+	config := clientcredentials.Config{
+		ClientID: app.ClientID, ClientSecret: app.Secret.Reveal(), TokenURL: tenant.TokenEndpoint,
+		AuthStyle: oauth2.AuthStyleInParams, Scopes: c.scopes(consent.ReadPresence),
+		EndpointParams: url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Reveal()}},
+	}
+	began := c.now()
+	token, err := config.Token(context.WithValue(ctx, oauth2.HTTPClient, c.client(always)))
+	if err != nil {
+		return consent.Tokens{}, refusal(ctx, err)
+	}
+	return c.tokens(token, began), nil
+}
+
+// tokens reads the answer. Times count from when the request began, on our own
+// clock. Permissions lose the resource in front, in whichever form they came.
+func (c *Client) tokens(token *oauth2.Token, began time.Time) consent.Tokens {
+	out := consent.Tokens{Access: secret.New(token.AccessToken), Expires: began}
+	if seconds, ok := token.Extra("expires_in").(float64); ok {
+		out.Expires = began.Add(time.Duration(seconds) * time.Second)
+	}
+	if token.RefreshToken != "" {
+		out.Refresh = secret.New(token.RefreshToken)
+	}
+	granted, _ := token.Extra("scope").(string)
+	for _, name := range strings.Fields(granted) {
+		if i := strings.LastIndexByte(name, '/'); i >= 0 {
+			name = name[i+1:]
+		}
+		switch name {
+		case "openid", "profile", "email", "offline_access":
+		default:
+			out.Scopes = append(out.Scopes, name)
+		}
+	}
+	return out
+}
+
+// refusal turns oauth2's error into an *[Error].
+func refusal(ctx context.Context, err error) error {
+	if answer, ok := errors.AsType[*oauth2.RetrieveError](err); ok && answer.Response != nil {
+		return aadsts.FromAnswer(answer.Response.StatusCode, answer.Body)
+	}
+	return network(ctx, err)
+}
+
+// invalid refuses an answer that Entra would never give to us.
+func invalid(cause string) *Error {
+	return &Error{Class: aadsts.Defect, Cause: cause, Step: "Start again. If it stays, compare tenant id and client id with the app registration."}
+}
