@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,8 @@ var _ feed.Store = (*Feed)(nil)
 // Feed returns the feed of a tenant. Nothing is contacted before the first call.
 func (s *Storage) Feed(tenant string) *Feed { return &Feed{s, tenant} }
 
-// Columns of an entry row. "data" holds the packed changes of this part.
+// Columns of an entry row. "data0", "data1" ... hold the packed changes of this
+// part, as much as one value may carry in each.
 const (
 	columnParts    = "parts"    // of this append
 	columnPrevious = "previous" // index of the newest change of the append before
@@ -113,12 +115,16 @@ func (f *Feed) Append(ctx context.Context, head feed.Head, packed feed.Packed) (
 	}
 	writes := []Write{{Kind: kind, Row: row}}
 	for i, part := range packed.Parts {
+		values := map[string]any{
+			columnParts: int64(len(packed.Parts)), columnPrevious: int64(packed.Entry.Previous.Index), columnAt: packed.Entry.At,
+		}
+		n := 0
+		for chunk := range slices.Chunk(part, maxValue) {
+			values[columnData+strconv.Itoa(n)] = chunk
+			n++
+		}
 		writes = append(writes, Write{Kind: InsertRow, Row: Row{
-			Partition: f.tenant, Key: entryKey(packed.Entry.Epoch, packed.Entry.Append, i),
-			Values: map[string]any{
-				columnParts: int64(len(packed.Parts)), columnPrevious: int64(packed.Entry.Previous.Index),
-				columnAt: packed.Entry.At, columnData: part,
-			},
+			Partition: f.tenant, Key: entryKey(packed.Entry.Epoch, packed.Entry.Append, i), Values: values,
 		}})
 	}
 	if err := f.storage.Transact(ctx, writes); lost(err) {
@@ -157,7 +163,7 @@ func (f *Feed) Entries(ctx context.Context, head feed.Head, after, upTo uint64) 
 					entry.Previous = feed.ID{Append: number - 1, Index: uint32(row.Number(columnPrevious))}
 				}
 			}
-			parts = append(parts, row.Binary(columnData))
+			parts = append(parts, data(row))
 			if len(parts) < int(row.Number(columnParts)) {
 				continue
 			}
@@ -170,6 +176,18 @@ func (f *Feed) Entries(ctx context.Context, head feed.Head, after, upTo uint64) 
 		if next <= upTo {
 			missing()
 		}
+	}
+}
+
+// data joins the columns that hold a part.
+func data(row Row) []byte {
+	part := row.Binary(columnData + "0")
+	for n := 1; ; n++ {
+		more := row.Binary(columnData + strconv.Itoa(n))
+		if len(more) == 0 {
+			return part
+		}
+		part = append(part, more...)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf16"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -29,6 +30,10 @@ var (
 // refuses 1 MiB; the emulator counts the base64 text instead on some paths and
 // checks nothing on others, so the limit is our own.
 const maxEntity = 700 << 10
+
+// maxValue is the most that one value may carry: the service's limit for text
+// (as UTF-16) and binary.
+const maxValue = 64 << 10
 
 // maxTransaction is the most that one transaction may carry, in bytes of values:
 // binary travels as base64, and the service takes 4 MiB in all.
@@ -101,8 +106,16 @@ func (r Row) encode() ([]byte, error) {
 		case time.Time:
 			entity.Properties[name] = aztables.EDMDateTime(v.UTC())
 		case []byte:
+			if len(v) > maxValue {
+				return nil, fmt.Errorf("row %s: value %s has %d bytes, more than %d", r.Key, name, len(v), maxValue)
+			}
 			entity.Properties[name] = aztables.EDMBinary(v)
-		case string, bool, float64:
+		case string:
+			if len(v) > maxValue/2 && 2*len(utf16.Encode([]rune(v))) > maxValue {
+				return nil, fmt.Errorf("row %s: value %s has %d characters, more than %d", r.Key, name, len(v), maxValue/2)
+			}
+			entity.Properties[name] = v
+		case bool, float64:
 			entity.Properties[name] = v
 		default:
 			return nil, fmt.Errorf("row value %s: type %T has no column type", name, value)
@@ -363,6 +376,6 @@ func (s *Storage) Transact(ctx context.Context, writes []Write) error {
 	once := policy.WithRetryOptions(ctx, noRetries)
 	return s.withTable(ctx, func() error {
 		_, err := s.table.SubmitTransaction(once, actions, nil)
-		return err
+		return stepError(err)
 	})
 }
