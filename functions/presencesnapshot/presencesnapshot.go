@@ -1,0 +1,90 @@
+// Package presencesnapshot is the HTTP function that tells UCServer the current
+// state of everybody who takes part, page by page.
+package presencesnapshot
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"procallteams/internal/access"
+	"procallteams/internal/feed"
+	"procallteams/internal/host"
+	"procallteams/internal/poll"
+	"procallteams/internal/presence"
+)
+
+// Function is the code of function.json beside this file.
+type Function struct {
+	Feeds poll.Feeds
+	Log   *slog.Logger
+}
+
+// Answer is one page. The client keeps the first page's cursor and continues from
+// there: pages are read from the state as it is then, and states converge.
+type Answer struct {
+	Epoch  string `json:"epoch"`
+	Cursor string `json:"cursor"`
+	// NextPageToken is empty on the last page.
+	NextPageToken string `json:"nextPageToken"`
+	poll.Freshness
+	Items []feed.Change `json:"items"`
+}
+
+// ServeConsumer answers an authenticated machine.
+func (f Function) ServeConsumer(w http.ResponseWriter, r *http.Request, consumer access.Consumer) {
+	poll.Gzip(w, r, func(w http.ResponseWriter, r *http.Request) { f.serve(w, r, consumer.Tenant) })
+}
+
+func (f Function) serve(w http.ResponseWriter, r *http.Request, tenant string) {
+	parameters := poll.ParametersOf(r)
+	limit := parameters.Number("limit", 1, poll.MaxLimit, poll.DefaultLimit)
+	after := parameters.Token("pageToken", maxToken)
+	if parameters.Refuse(w, r) {
+		return
+	}
+	answer, err := f.page(r.Context(), tenant, presence.UserID(after), limit)
+	if err == nil {
+		err = poll.Write(w, answer)
+	} else {
+		poll.Refuse(w, r, err)
+	}
+	if err != nil {
+		host.Log(r.Context(), f.Log).Warn("snapshot not served", "error", err.Error())
+	}
+}
+
+// maxToken bounds a page token: it holds one object id.
+const maxToken = 64
+
+func (f Function) page(ctx context.Context, tenant string, after presence.UserID, limit int) (Answer, error) {
+	view, err := f.Feeds.Recent(ctx, tenant)
+	if err != nil {
+		return Answer{}, err
+	}
+	answer := Answer{Freshness: view.Freshness, Cursor: feed.Position{}.Cursor(), Items: []feed.Change{}}
+	if view.Head.Epoch == "" {
+		return answer, nil
+	}
+	store, books := f.Feeds.Open(tenant), f.Feeds.Books.Of(tenant)
+	book, err := books.Book(ctx, store, view.Head)
+	if _, gone := errors.AsType[*feed.GoneError](err); gone {
+		// Retention may have passed an old head; the newest one always works.
+		if view, err = f.Feeds.Anew(ctx, tenant); err == nil {
+			book, err = books.Book(ctx, store, view.Head)
+		}
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	// One more than asked for tells whether there is another page.
+	items, at := book.Page(after, limit+1)
+	if len(items) > limit {
+		items = items[:limit]
+		answer.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(items[limit-1].Entra))
+	}
+	answer.Epoch, answer.Cursor, answer.Items = at.Epoch, at.Cursor(), items
+	return answer, nil
+}

@@ -1,0 +1,184 @@
+// Package poll is what the two functions that UCServer polls have in common: the
+// shared view of the tenant, the freshness that every answer carries, parameters
+// and refusals. The contract is api/openapi.yaml, v1/presence.
+package poll
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/klauspost/compress/gzhttp"
+
+	"procallteams/internal/feed"
+	"procallteams/internal/host"
+	"procallteams/internal/problem"
+)
+
+// View is what one storage operation says about a tenant.
+type View struct {
+	Head      feed.Head
+	Freshness Freshness
+}
+
+// Freshness says how old the bridge's knowledge is. It is computed when the
+// answer is made, from the stored heartbeat.
+type Freshness struct {
+	// AsOf is when presences were last read successfully, UTC; nil: never.
+	AsOf *time.Time `json:"asOf"`
+	// Stale says that reading has been down for too long, StaleReason why.
+	Stale       bool   `json:"stale"`
+	StaleReason string `json:"staleReason"`
+	// Health is the reduced judgement of function health.
+	Health any `json:"health"`
+}
+
+// Feeds gives access to the feeds of all tenants.
+type Feeds struct {
+	// Watch reads a tenant's view, at most once per second and process.
+	Watch *feed.Watch[View]
+	// Open returns a tenant's feed.
+	Open func(tenant string) feed.Reader
+	// Books keeps the state of each tenant warm.
+	Books *feed.Shelf
+}
+
+// Recent returns a view that is at most one interval old: no storage operation
+// of its own when others ask as well.
+func (f Feeds) Recent(ctx context.Context, tenant string) (View, error) {
+	if tenant == "" {
+		return View{}, nil
+	}
+	return f.Watch.Get(ctx, tenant, time.Now().Add(-f.Watch.Every))
+}
+
+// Anew returns a view that was read after this call.
+func (f Feeds) Anew(ctx context.Context, tenant string) (View, error) {
+	if tenant == "" {
+		return View{}, nil
+	}
+	return f.Watch.Get(ctx, tenant, time.Now())
+}
+
+// Parameters reads a query. What is not asked for is refused by [Parameters.Err],
+// with every fault named at once.
+type Parameters struct {
+	values url.Values
+	faults []error
+}
+
+// ParametersOf reads the query of r.
+func ParametersOf(r *http.Request) *Parameters {
+	p := &Parameters{}
+	var err error
+	if p.values, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+		p.faults = append(p.faults, errors.New("the query is not well-formed"))
+	}
+	return p
+}
+
+// Text returns a parameter, empty when it is absent.
+func (p *Parameters) Text(name string) string {
+	values := p.values[name]
+	delete(p.values, name)
+	if len(values) > 1 {
+		p.faults = append(p.faults, errors.New(name+" is given more than once"))
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
+// Number returns a whole number from low to high, or absent's value.
+func (p *Parameters) Number(name string, low, high, absent int) int {
+	text := p.Text(name)
+	if text == "" {
+		return absent
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < low || n > high || strconv.Itoa(n) != text {
+		p.faults = append(p.faults, errors.New(name+" is not a whole number from "+strconv.Itoa(low)+" to "+strconv.Itoa(high)))
+	}
+	return n
+}
+
+// Token returns what a token of at most limit bytes holds, empty when absent.
+func (p *Parameters) Token(name string, limit int) string {
+	text := p.Text(name)
+	token, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(token) > limit || len(token) == 0 && text != "" {
+		p.faults = append(p.faults, errors.New(name+" was never given out"))
+	}
+	return string(token)
+}
+
+// Refuse answers with a problem when a parameter is at fault or unknown, and
+// reports whether it did.
+func (p *Parameters) Refuse(w http.ResponseWriter, r *http.Request) bool {
+	for range p.values {
+		// Their names come from the caller and are not repeated.
+		p.faults = append(p.faults, errors.New("there is a parameter that this address does not know"))
+		break
+	}
+	if len(p.faults) == 0 {
+		return false
+	}
+	problem.Write(w, problem.Details{
+		Type: "/problems/bad-parameter", Title: "A parameter is not as the contract says", Status: http.StatusBadRequest,
+		Detail: errors.Join(p.faults...).Error(), NextStep: "Compare the request with api/openapi.yaml.", Who: "connector", Invocation: host.Invocation(r.Context()),
+	})
+	return true
+}
+
+// Limits of both functions, part of the contract.
+const (
+	DefaultLimit = 500
+	MaxLimit     = 1000
+)
+
+// Refuse answers with the problem that err is.
+func Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	d := problem.Details{Who: "connector", Invocation: host.Invocation(r.Context())}
+	gone, isGone := errors.AsType[*feed.GoneError](err)
+	switch {
+	case errors.Is(err, feed.ErrMalformedCursor):
+		d.Type, d.Title, d.Status = "/problems/cursor-malformed", "This cursor was never given out", http.StatusBadRequest
+		d.Detail, d.NextStep = err.Error(), "Begin with GET v1/presence and continue from the cursor of its first page."
+	case isGone:
+		d.Type, d.Title, d.Status = "/problems/cursor-gone", "This cursor can't be continued", http.StatusGone
+		d.Detail, d.NextStep = gone.Reason, "Read GET v1/presence anew, forget users that are not listed, and continue from the cursor of its first page."
+	default:
+		d.Type, d.Title, d.Status = "/problems/storage-unavailable", "The bridge can't read its storage now", http.StatusServiceUnavailable
+		d.Detail, d.NextStep, d.Who = err.Error(), "Try again in some seconds. If it stays, look at the storage account.", "operator"
+		w.Header().Set("Retry-After", "5")
+	}
+	problem.Write(w, d)
+}
+
+// Write answers with v as JSON.
+func Write(w http.ResponseWriter, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_, err = w.Write(append(body, '\n'))
+	return err
+}
+
+// Gzip compresses the answer of next where the client takes that, and refuses
+// every method but GET.
+func Gzip(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+	if r.Method != http.MethodGet {
+		problem.MethodNotAllowed(w, http.MethodGet)
+		return
+	}
+	gzhttp.GzipHandler(next).ServeHTTP(w, r)
+}
