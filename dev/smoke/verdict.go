@@ -34,7 +34,10 @@ type Delivery struct {
 }
 
 // ID is a change's id: append and index, compared as integers.
-type ID struct{ Append, Index uint64 }
+type ID struct {
+	Append uint64
+	Index  uint32
+}
 
 // Compare orders ids.
 func (a ID) Compare(b ID) int {
@@ -51,8 +54,8 @@ type Consumer struct {
 	Snapshots []ID
 }
 
-// Run is everything that a run has to be judged by.
-type Run struct {
+// Evidence is everything that a run has to be judged by.
+type Evidence struct {
 	// Truth holds every transition in order of time, also those before Begin.
 	Truth []Transition
 	Final map[string]State // of everybody who takes part
@@ -82,13 +85,14 @@ type Verdict struct {
 	Skipped    int // states too short, or disturbed by a kill, and never delivered
 
 	P50, P99, P99AfterKill time.Duration
+	P99By                  map[string]time.Duration // by consumer, without kills
 	// Losses says for at most 20 of the lost ones what is missing.
 	Losses []string
 }
 
 // Judge compares what the consumers saw with the ground truth.
-func Judge(run Run) Verdict {
-	var v Verdict
+func Judge(run Evidence) Verdict {
+	v := Verdict{P99By: map[string]time.Duration{}}
 	truth := map[string][]Transition{}
 	for _, t := range run.Truth {
 		truth[t.User] = append(truth[t.User], t)
@@ -99,6 +103,7 @@ func Judge(run Run) Verdict {
 	var steady, disturbed []time.Duration
 	known := appended(run.Consumers)
 	for _, c := range run.Consumers {
+		before := len(steady)
 		v.order(c)
 		v.gaps(c, known)
 		v.final(c, run.Final)
@@ -129,14 +134,15 @@ func Judge(run Run) Verdict {
 				}
 			}
 		}
+		v.P99By[c.Name] = percentile(slices.Clone(steady[before:]), 0.99)
 	}
 	v.P50, v.P99, v.P99AfterKill = percentile(steady, 0.50), percentile(steady, 0.99), percentile(disturbed, 0.99)
 	return v
 }
 
-func (r Run) measures(at time.Time) bool { return !at.Before(r.Begin) && at.Before(r.End) }
+func (r Evidence) measures(at time.Time) bool { return !at.Before(r.Begin) && at.Before(r.End) }
 
-func (r Run) killedIn(from, to time.Time) bool {
+func (r Evidence) killedIn(from, to time.Time) bool {
 	return slices.ContainsFunc(r.Kills, func(kill time.Time) bool { return !kill.Before(from) && !kill.After(to) })
 }
 
@@ -161,13 +167,16 @@ func (v *Verdict) order(c Consumer) {
 	seen := map[ID]bool{}
 	newest := map[string]ID{}
 	for _, d := range c.Deliveries {
-		switch {
-		case d.Snapshot:
-			// The state as of now; it may repeat or pass over changes.
-		case seen[d.ID]:
+		if d.Snapshot {
+			// The state as of now: it may repeat changes, and changes that come
+			// after it may be older.
+			continue
+		}
+		if seen[d.ID] {
 			v.Duplicates++
 			continue
-		case d.ID.Compare(newest[d.User]) < 0:
+		}
+		if d.ID.Compare(newest[d.User]) < 0 {
 			v.Reordered++
 		}
 		seen[d.ID] = true

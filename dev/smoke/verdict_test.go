@@ -61,7 +61,7 @@ func TestVerdict(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			end := map[string]State{"ada": free}
-			got := Judge(Run{
+			got := Judge(Evidence{
 				Truth: truth, Final: map[string]State{"ada": tt.final}, Begin: start, End: at(30), Kills: tt.kills,
 				Consumers: []Consumer{
 					{Name: "poll", Deliveries: tt.deliveries, Final: end},
@@ -84,7 +84,7 @@ func equal(a, b Verdict) bool {
 func TestASnapshotCoversWhatCameBeforeIt(t *testing.T) {
 	first, second := arrives(ID{1, 0}, busy, 1), arrives(ID{2, 0}, free, 2)
 	second.Snapshot = true
-	got := Judge(Run{
+	got := Judge(Evidence{
 		Truth: []Transition{{"ada", at(0.5), busy}, {"ada", at(1.5), free}}, Final: map[string]State{"ada": free}, Begin: start, End: at(30),
 		Consumers: []Consumer{
 			{Name: "poll", Deliveries: []Delivery{first, second}, Final: map[string]State{"ada": free}},
@@ -100,7 +100,7 @@ func TestLatenciesAfterAKillCountApart(t *testing.T) {
 	late := arrives(ID{1, 0}, busy, 1)
 	late.Arrived = at(5)
 	quick := arrives(ID{2, 0}, free, 20.1)
-	got := Judge(Run{
+	got := Judge(Evidence{
 		Truth: []Transition{{"ada", at(0.5), busy}, {"ada", at(20), free}}, Final: map[string]State{"ada": free}, Begin: start, End: at(30), Kills: []time.Time{at(2)},
 		Consumers: []Consumer{{Name: "poll", Deliveries: []Delivery{late, quick}, Final: map[string]State{"ada": free}}},
 	})

@@ -1,0 +1,106 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"procallteams/dev/cloud"
+	"procallteams/dev/funchost"
+)
+
+// watched is how many syncs one measurement of storage operations covers.
+const watched = 10
+
+// storageOperations counts what syncs send to tables and blobs: while nothing
+// changes, and while every sync finds changes. The queue is the host's business,
+// but for the wake-ups that syncs enqueue.
+func storageOperations(ctx context.Context, o Options) ([]Budget, error) {
+	c, err := cloud.Start(ctx, cloud.Options{Dist: o.Dist, Users: 650 - 3, Members: true, Schedule: "* * * * * *", Wire: true, PerGroup: true, Log: o.HostLog})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Stop()
+	if _, err := c.Integrate(ctx); err != nil {
+		return nil, err
+	}
+	// Twenty syncs first: first appends, directory, caches.
+	if _, err := countSyncs(ctx, c, 20); err != nil {
+		return nil, err
+	}
+	quiet, err := countSyncs(ctx, c, watched)
+	if err != nil {
+		return nil, err
+	}
+	moving, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); c.Graph.Move(moving, 20) }()
+	if _, err = countSyncs(ctx, c, 2); err == nil {
+		var changing float64
+		if changing, err = countSyncs(ctx, c, watched); err == nil {
+			cancel()
+			<-done
+			return []Budget{
+				{Name: "storage-operations-unchanged-sync", Measured: quiet, Limit: 2},
+				{Name: "storage-operations-changing-sync", Measured: changing, Limit: 5},
+			}, nil
+		}
+	}
+	cancel()
+	<-done
+	return nil, err
+}
+
+// countSyncs lets n syncs pass and returns the storage operations of one. The
+// minute's turn, when upkeep works, is left out.
+func countSyncs(ctx context.Context, c *cloud.Cloud, n int) (float64, error) {
+	if left := 60 - time.Now().Second(); left < n+5 && n <= watched {
+		if err := pause(ctx, time.Duration(left+10)*time.Second); err != nil {
+			return 0, err
+		}
+	}
+	syncs := make(chan error, 4*n)
+	c.OnInvocation(func(call funchost.Invocation) {
+		if call.Done && call.Function == "presencesync" {
+			select {
+			case syncs <- call.Err:
+			default:
+			}
+		}
+	})
+	defer c.OnInvocation(nil)
+	wait := func() error {
+		select {
+		case err := <-syncs:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if err := wait(); err != nil {
+		return 0, fmt.Errorf("wait for a sync: %w", err)
+	}
+	c.Wire.Reset()
+	for range n {
+		if err := wait(); err != nil {
+			return 0, fmt.Errorf("wait for a sync: %w", err)
+		}
+	}
+	total := 0
+	for kind, count := range c.Wire.Counts() {
+		if !strings.HasPrefix(kind, "table.transaction.") && (!strings.HasPrefix(kind, "queue.") || kind == "queue.enqueue") {
+			total += count
+		}
+	}
+	return float64(total) / float64(n), nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

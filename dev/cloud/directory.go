@@ -1,0 +1,100 @@
+package cloud
+
+import (
+	"crypto/rand"
+	"fmt"
+
+	"procallteams/dev/entra"
+	"procallteams/dev/graph"
+)
+
+// The tenant and the app registration of the local cloud.
+const (
+	TenantID = "c0470500-0000-4000-8000-000000000001"
+	Domain   = "contoso.com"
+	ClientID = "c0470500-0000-4000-8000-0000000000aa"
+)
+
+// bridgeIdentity is the managed identity that the handler runs with.
+const bridgeIdentity = "c0470500-0000-4000-8000-0000000000bb"
+
+// Account is somebody who can sign in on the simulated pages.
+type Account struct {
+	ObjectID, UPN, Name string
+	Admin               bool
+}
+
+var accounts = []Account{
+	{"c0470500-0000-4000-8000-000000000101", "alex.admin@contoso.com", "Alex Admin", true},
+	{"c0470500-0000-4000-8000-000000000102", "max.mustermann@contoso.com", "Max Mustermann", false},
+	{"c0470500-0000-4000-8000-000000000103", "petra.probe@contoso.com", "Petra Probe", false},
+}
+
+// delegated and application are the permissions on Graph that the registration
+// lists, as the set-up page asks for them.
+var (
+	delegated   = []string{"Presence.Read.All", "User.ReadBasic.All"}
+	application = []string{"Presence.ReadWrite.All", "User.Read.All", "GroupMember.Read.All"}
+)
+
+// populate makes one tenant in Entra and Graph: accounts that sign in, the app
+// registration with its redirect URIs and secret, and the users who move.
+func (c *Cloud) populate(o Options) error {
+	c.Accounts = accounts
+	c.clientSecret = "local~" + rand.Text()
+	if err := c.Entra.AddTenant(entra.Tenant{ID: TenantID, Domain: Domain}); err != nil {
+		return err
+	}
+	for _, a := range accounts {
+		user := entra.User{TenantID: TenantID, ObjectID: a.ObjectID, UPN: a.UPN, Name: a.Name, Admin: a.Admin}
+		if a.Admin {
+			user.AppRoles = []string{"Bridge.Admin"}
+		}
+		if err := c.Entra.AddUser(user); err != nil {
+			return err
+		}
+		c.Graph.AddUser(graph.User{ID: a.ObjectID, UserPrincipalName: a.UPN, DisplayName: a.Name, Mail: a.UPN})
+	}
+	if o.Members {
+		c.Graph.AddMembers(o.Users)
+	} else {
+		c.Graph.AddUsers(o.Users)
+	}
+	err := c.Entra.AddApp(entra.App{
+		TenantID: TenantID, ClientID: ClientID, Name: "ProCall Teams Bridge", Secret: c.clientSecret,
+		RedirectURIs: []string{
+			c.URL + "/api/consent/user/callback",
+			c.URL + "/api/consent/admin/callback",
+			c.URL + "/api/console/signin",
+		},
+		Delegated: delegated, Application: application,
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.Entra.AddIdentity(entra.Identity{TenantID: TenantID, ClientID: bridgeIdentity, ObjectID: bridgeIdentity, System: true}); err != nil {
+		return fmt.Errorf("give the bridge an identity: %w", err)
+	}
+	return nil
+}
+
+// verifyGraph reads a token for the Graph simulator.
+func (c *Cloud) verifyGraph(token string) (graph.Caller, error) {
+	claims, err := c.Entra.VerifyFor(c.graphURL, token)
+	if err != nil {
+		return graph.Caller{}, err
+	}
+	return graph.Caller{
+		TenantID: claims.TenantID, AppID: claims.AppID, ObjectID: claims.ObjectID,
+		Scopes: claims.Scopes, Roles: claims.Roles, Expires: claims.Expires,
+	}, nil
+}
+
+// verifyVault lets the bridge's identity into the vault.
+func (c *Cloud) verifyVault(token string) error {
+	claims, err := c.Entra.VerifyFor(c.vaultResource, token)
+	if err == nil && claims.AppID != bridgeIdentity {
+		return fmt.Errorf("verify token: application %s has no role on the vault", claims.AppID)
+	}
+	return err
+}

@@ -1,0 +1,56 @@
+// Command run starts the local cloud and says where to click (make run). It ends
+// with Ctrl+C and leaves nothing behind.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"procallteams/dev/cloud"
+)
+
+func main() {
+	o := cloud.Options{Log: os.Stdout}
+	flag.IntVar(&o.Port, "port", 7071, "port of the bridge on localhost; the next three are the simulators' pages; 0 takes free ones")
+	flag.IntVar(&o.Users, "users", 40, "users in the directory")
+	flag.Uint64Var(&o.Seed, "seed", 1, "decides users and movement")
+	flag.StringVar(&o.Schedule, "schedule", "*/5 * * * * *", "schedule of presencesync")
+	flag.StringVar(&o.DataDir, "data", "", "folder that keeps storage between runs; empty forgets it")
+	flag.BoolVar(&o.PerGroup, "per-group", false, "one process per function group, as Flex Consumption does")
+	rate := flag.Float64("move", 0, "changes a second in Teams from the start")
+	ready := flag.Bool("ready", false, "do the set-up too: sign in, both consents, everyone on, UCServer connected")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, *rate, *ready); err != nil {
+		fmt.Fprintln(os.Stderr, "run:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o cloud.Options, rate float64, ready bool) error {
+	c, err := cloud.Start(ctx, o)
+	if err != nil {
+		return err
+	}
+	if ready {
+		integration, err := c.Integrate(ctx)
+		if err == nil {
+			err = c.UCServer.Connect(c.URL, integration.Token)
+		}
+		if err != nil {
+			_ = c.Stop()
+			return err
+		}
+	}
+	fmt.Print(c.Guide(ctx))
+	if rate > 0 {
+		go c.Graph.Move(ctx, rate)
+	}
+	<-ctx.Done()
+	return c.Stop()
+}
