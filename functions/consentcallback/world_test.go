@@ -1,0 +1,390 @@
+package consentcallback_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"html"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"procallteams/dev/azurite"
+	devEntra "procallteams/dev/entra"
+	devVault "procallteams/dev/keyvault"
+	"procallteams/functions/consentcallback"
+	"procallteams/functions/consentstart"
+	"procallteams/internal/consent"
+	"procallteams/internal/entra"
+	"procallteams/internal/keyvault"
+	"procallteams/internal/secret"
+	"procallteams/internal/settings"
+	"procallteams/internal/storage"
+)
+
+func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
+
+const (
+	public = "https://bridge.contoso.com"
+	graph  = "https://graph.microsoft.com"
+)
+
+var signingKeys = sync.OnceValue(func() []*rsa.PrivateKey {
+	keys := make([]*rsa.PrivateKey, 2)
+	for i := range keys {
+		keys[i], _ = rsa.GenerateKey(rand.Reader, 2048)
+	}
+	return keys
+})
+
+// world is the bridge's consent on a cloud of its own: real storage, simulated
+// Entra and Key Vault over TLS, one clock.
+type world struct {
+	t                     *testing.T
+	entra                 *devEntra.Simulator
+	vault                 *devVault.Simulator
+	tenant, client        string
+	admin, reader, second string // accounts
+	transport             *http.Client
+	public                *url.URL
+	store                 *storage.Storage
+	secrets               *keyvault.Vault
+	integration           settings.Integration
+	log                   *lockedBuffer
+	service               *consent.Service
+	handler               http.Handler
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.String()
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) advance(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{
+		t: t, now: time.Now().UTC().Truncate(time.Second), log: &lockedBuffer{},
+		tenant: uuid.NewString(), client: uuid.NewString(), admin: uuid.NewString(), reader: uuid.NewString(), second: uuid.NewString(),
+	}
+	sim, err := devEntra.New(devEntra.Config{Now: w.clock, Keys: signingKeys()})
+	must(t, err)
+	w.entra = sim
+	back := httptest.NewTLSServer(sim)
+	front := httptest.NewServer(sim)
+	w.vault = devVault.New(devVault.Config{Now: w.clock, VerifyToken: func(token string) error {
+		_, err := sim.VerifyAccessToken(token)
+		return err
+	}})
+	vault := httptest.NewTLSServer(w.vault)
+	t.Cleanup(func() { back.Close(); front.Close(); vault.Close() })
+	resource := devVault.ResourceFor(strings.TrimPrefix(vault.URL, "https://"))
+	sim.SetURLs(front.URL, back.URL)
+	sim.SetResources(graph, resource)
+	w.vault.SetURLs(back.URL+"/"+w.tenant, resource)
+
+	identity := uuid.NewString() // its own per test: the SDK's cache is the process's
+	must(t, sim.AddTenant(devEntra.Tenant{ID: w.tenant, Domain: "contoso.com"}))
+	must(t, sim.AddIdentity(devEntra.Identity{TenantID: w.tenant, ClientID: identity, ObjectID: uuid.NewString()}))
+	must(t, sim.AddUser(devEntra.User{TenantID: w.tenant, ObjectID: w.admin, UPN: "ada@contoso.com", Name: "Ada Admin", Admin: true, AppRoles: []string{"Bridge.Admin"}}))
+	must(t, sim.AddUser(devEntra.User{TenantID: w.tenant, ObjectID: w.reader, UPN: "rita@contoso.com", Name: "Rita Reader"}))
+	must(t, sim.AddUser(devEntra.User{TenantID: w.tenant, ObjectID: w.second, UPN: "sven@contoso.com", Name: "Sven Second"}))
+	must(t, sim.AddApp(devEntra.App{
+		TenantID: w.tenant, ClientID: w.client, Name: "ProCall Teams Bridge", Secret: "client-secret-" + rand.Text(),
+		RedirectURIs: []string{public + "/api/consent/user/callback", public + "/api/consent/admin/callback", public + "/api/console/signin"},
+		Delegated:    []string{"Presence.Read.All", "User.ReadBasic.All"},
+		Application:  []string{"Presence.ReadWrite.All", "User.Read.All", "GroupMember.Read.All"},
+	}))
+
+	t.Setenv("IDENTITY_ENDPOINT", front.URL+"/msi/token")
+	t.Setenv("IDENTITY_HEADER", sim.IdentityHeader())
+	roots := back.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	w.transport = vault.Client()
+	w.transport.Transport.(*http.Transport).TLSClientConfig.RootCAs = roots // httptest: one certificate for all
+	credential, err := entra.ManagedIdentity(identity, w.transport)
+	must(t, err)
+	vaultURL, err := url.Parse(vault.URL)
+	must(t, err)
+	w.secrets, err = keyvault.Open(vaultURL, credential, w.transport)
+	must(t, err)
+	w.store, err = storage.Open(settings.Storage{ConnectionString: secret.New(azurite.ForTest(t).ConnectionString())}, nil, nil)
+	must(t, err)
+	w.public, err = url.Parse(public)
+	must(t, err)
+	w.integration = settings.Integration{Tenant: w.tenant, ClientID: w.client, TeamsToProCall: settings.Everyone, ProCallToTeams: settings.Everyone}
+	w.service = w.process(back.URL)
+	w.handler = w.functions(w.service)
+	must(t, w.service.SetClientSecret(t.Context(), secret.New(w.clientSecret())))
+	return w
+}
+
+func (w *world) clientSecret() string {
+	for _, text := range w.entra.IssuedSecrets() {
+		if strings.HasPrefix(text, "client-secret-") {
+			return text
+		}
+	}
+	w.t.Fatal("the app has no secret")
+	return ""
+}
+
+// Load makes the world the settings of its bridge.
+func (w *world) Load(context.Context) (settings.Integration, []string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.integration, nil, nil
+}
+
+// process returns the consent service of one more process of the bridge.
+func (w *world) process(authority string) *consent.Service {
+	client := &entra.Client{Cloud: settings.Cloud{Name: "public", Authority: authority, Graph: graph}, HTTP: w.transport, Now: w.clock}
+	return consent.New(consent.Config{
+		Settings: w, Addresses: client, Issuer: client, Vault: w.secrets,
+		Grants: storage.Grants{Storage: w.store}, Flows: storage.Flows{Storage: w.store},
+		Read: func(_ context.Context, token secret.Text) (int, error) { return w.graph(token), nil },
+		Public: w.public, Administrator: administratorOf,
+		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Now: w.clock,
+	})
+}
+
+// graph answers a read as Graph does.
+func (w *world) graph(token secret.Text) int {
+	claims, err := w.entra.VerifyFor(graph, token.Reveal())
+	if err != nil {
+		return http.StatusUnauthorized
+	}
+	if slices.Contains(claims.Scopes, "Presence.Read.All") || slices.Contains(claims.Roles, "Presence.ReadWrite.All") || slices.Contains(claims.Roles, "Presence.Read.All") {
+		return http.StatusOK
+	}
+	return http.StatusForbidden
+}
+
+type administratorKey struct{}
+
+func administratorOf(ctx context.Context) string {
+	name, _ := ctx.Value(administratorKey{}).(string)
+	return name
+}
+
+const sessionCookie = "__Host-ptb-session"
+
+// gate lets pass who carries a session, as the bridge's own gate does.
+func gate(next http.Handler) http.Handler {
+	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, err := r.Cookie(sessionCookie)
+		if err != nil {
+			http.Redirect(w, r, "/api/console", http.StatusSeeOther)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), administratorKey{}, session.Value)))
+	}))
+}
+
+func (w *world) functions(service *consent.Service) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/api/consent/{grant}", consentstart.Function{Consent: service, Administrator: gate})
+	mux.Handle("/api/consent/{grant}/callback", consentcallback.Function{Consent: service, Administrator: gate})
+	return mux
+}
+
+// browser is one administrator's browser at the bridge. It keeps cookies as
+// browsers do: Lax ones do not come with a form from another site.
+type browser struct {
+	w       *world
+	cookies map[string]*http.Cookie
+	visited []string // addresses, for the leak scan
+	pages   []string
+}
+
+func (w *world) browser(administrator string) *browser {
+	return &browser{w: w, cookies: map[string]*http.Cookie{sessionCookie: {Name: sessionCookie, Value: administrator}}}
+}
+
+func (b *browser) send(r *http.Request, crossSite bool) *http.Response {
+	b.w.t.Helper()
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.Header.Set("Accept", "text/html")
+	if crossSite {
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+	}
+	if !crossSite || r.Method == http.MethodGet {
+		for _, c := range b.cookies {
+			r.AddCookie(c)
+		}
+	}
+	recorder := httptest.NewRecorder()
+	b.w.handler.ServeHTTP(recorder, r)
+	response := recorder.Result()
+	for _, c := range response.Cookies() {
+		if strings.HasPrefix(c.Name, "__Host-") && (!c.Secure || c.Path != "/" || c.Domain != "") {
+			b.w.t.Errorf("browsers refuse the cookie %s", c.Name)
+		}
+		if c.MaxAge < 0 {
+			delete(b.cookies, c.Name)
+		} else {
+			b.cookies[c.Name] = c
+		}
+	}
+	b.visited = append(b.visited, r.URL.String())
+	b.pages = append(b.pages, recorder.Body.String())
+	return response
+}
+
+func (b *browser) get(path string) *http.Response {
+	b.w.t.Helper()
+	return b.send(httptest.NewRequest(http.MethodGet, public+path, nil), false)
+}
+
+// begin opens a start page and returns where Microsoft is.
+func (b *browser) begin(kind string) string {
+	b.w.t.Helper()
+	response := b.get("/api/consent/" + kind)
+	if response.StatusCode != http.StatusSeeOther {
+		b.w.t.Fatalf("GET consent/%s = %d %s; want 303", kind, response.StatusCode, b.last())
+	}
+	return response.Header.Get("Location")
+}
+
+func (b *browser) last() string { return b.pages[len(b.pages)-1] }
+
+func post(path string, form url.Values) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, public+path, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return r
+}
+
+var (
+	hidden = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
+	action = regexp.MustCompile(`<form method="post" action="([^"]*)">`)
+)
+
+// arrive brings the browser back from Microsoft as back says, posts on what is to
+// be posted on, and returns the answer to that, before any redirect.
+func (b *browser) arrive(back devEntra.Callback) *http.Response {
+	b.w.t.Helper()
+	if back.Method == http.MethodGet {
+		return b.send(httptest.NewRequest(http.MethodGet, back.URL, nil), true)
+	}
+	first := b.send(post(strings.TrimPrefix(back.URL, public), back.Form), true)
+	if first.StatusCode != http.StatusOK {
+		return first
+	}
+	form := url.Values{}
+	for _, field := range hidden.FindAllStringSubmatch(b.last(), -1) {
+		form.Add(html.UnescapeString(field[1]), html.UnescapeString(field[2]))
+	}
+	to := action.FindStringSubmatch(b.last())
+	if to == nil {
+		return first
+	}
+	return b.send(post(to[1], form), false)
+}
+
+// land arrives and follows our own redirects to the page that the person sees.
+func (b *browser) land(back devEntra.Callback) (int, string) {
+	b.w.t.Helper()
+	response := b.arrive(back)
+	for range 3 {
+		to := response.Header.Get("Location")
+		if response.StatusCode != http.StatusSeeOther || !strings.HasPrefix(to, "/") {
+			break
+		}
+		response = b.get(to)
+	}
+	return response.StatusCode, b.last()
+}
+
+func (w *world) visit(person devEntra.Person, address string) devEntra.Callback {
+	w.t.Helper()
+	back, err := person.Visit(w.t.Context(), address)
+	must(w.t, err)
+	return back
+}
+
+// consentUser walks the whole user consent.
+func (w *world) consentUser(account string) (int, string) {
+	w.t.Helper()
+	b := w.browser(w.admin)
+	return b.land(w.visit(devEntra.Person{ObjectID: account}, b.begin("user")))
+}
+
+// consentAdmin walks the whole admin consent.
+func (w *world) consentAdmin() (int, string) {
+	w.t.Helper()
+	b := w.browser(w.admin)
+	return b.land(w.visit(devEntra.Person{ObjectID: w.admin}, b.begin("admin")))
+}
+
+func (w *world) grants() []consent.Grant {
+	w.t.Helper()
+	grants, err := storage.Grants{Storage: w.store}.Grants(w.t.Context(), w.tenant)
+	must(w.t, err)
+	return grants
+}
+
+// grant reports one grant; account is empty for the admin grant.
+func (w *world) grant(account string) consent.Grant {
+	w.t.Helper()
+	reported, _, err := w.service.Report(w.t.Context())
+	must(w.t, err)
+	for _, g := range reported {
+		if g.Account.ObjectID == account && (account != "" || g.Kind == consent.Admin) {
+			return g
+		}
+	}
+	return consent.Grant{}
+}
+
+func (w *world) probe() {
+	w.t.Helper()
+	must(w.t, w.service.Probe(w.t.Context()))
+}
+
+// read gets a token as a sync does.
+func (w *world) read() (consent.Token, error) {
+	return w.service.ReadToken(w.t.Context(), w.tenant, w.grants())
+}
