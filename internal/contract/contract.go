@@ -1,0 +1,131 @@
+// Package contract holds handlers to api/openapi.yaml. It is imported by tests
+// only.
+package contract
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+	"github.com/pb33f/libopenapi-validator/config"
+	validation "github.com/pb33f/libopenapi-validator/errors"
+	"github.com/pb33f/libopenapi-validator/schema_validation"
+)
+
+// load reads and compiles the document once per test process.
+var load = sync.OnceValues(func() (validator.Validator, error) {
+	text, err := read()
+	if err != nil {
+		return nil, err
+	}
+	document, err := libopenapi.NewDocument(text)
+	if err != nil {
+		return nil, fmt.Errorf("read api/openapi.yaml: %w", err)
+	}
+	if ok, faults := schema_validation.ValidateOpenAPIDocument(document); !ok {
+		return nil, fmt.Errorf("api/openapi.yaml is not OpenAPI 3.1: %s", describe(faults))
+	}
+	// Who may call is the gates' business and tested there.
+	v, faults := validator.NewValidator(document, config.WithFormatAssertions(), config.WithoutSecurityValidation())
+	if len(faults) > 0 {
+		return nil, fmt.Errorf("read api/openapi.yaml: %w", faults[0])
+	}
+	return v, nil
+})
+
+// read finds the document from wherever the test runs.
+func read() ([]byte, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		text, err := os.ReadFile(filepath.Join(dir, "api", "openapi.yaml"))
+		if err == nil || filepath.Dir(dir) == dir {
+			return text, err
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// Document returns the validator, for what is neither request nor answer.
+func Document(t testing.TB) validator.Validator {
+	t.Helper()
+	v, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// Handler wraps handler so that every answer is checked against the document, and
+// every request that was answered with success: a refused request need not keep
+// to the contract, its answer must.
+func Handler(t testing.TB, handler http.Handler) http.Handler {
+	t.Helper()
+	v := Document(t)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body []byte
+		if r.Body != nil {
+			body, _ = io.ReadAll(r.Body)
+		}
+		copied := func() *http.Request {
+			request := r.Clone(r.Context())
+			request.Body = io.NopCloser(bytes.NewReader(body))
+			return request
+		}
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, copied())
+		answer := recorder.Result()
+		content := recorder.Body.Bytes()
+		if r.Method != http.MethodHead {
+			check(t, v, copied(), answer, content)
+		}
+		for name, values := range answer.Header {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(answer.StatusCode)
+		_, _ = w.Write(content)
+	})
+}
+
+func check(t testing.TB, v validator.Validator, r *http.Request, answer *http.Response, content []byte) {
+	t.Helper()
+	where := fmt.Sprintf("%s %s answered with %d", r.Method, r.URL.Path, answer.StatusCode)
+	if answer.StatusCode == http.StatusMethodNotAllowed {
+		// The document cannot describe methods that an address does not have.
+		if answer.Header.Get("Content-Type") != "application/problem+json" || answer.Header.Get("Allow") == "" {
+			t.Errorf("%s without a problem document and Allow", where)
+		}
+		return
+	}
+	if answer.StatusCode < 300 {
+		if ok, faults := v.ValidateHttpRequest(r); !ok {
+			t.Errorf("%s although the request breaks the contract: %s", where, describe(faults))
+		}
+	}
+	answer.Body = io.NopCloser(bytes.NewReader(content))
+	if ok, faults := v.ValidateHttpResponse(r, answer); !ok {
+		t.Errorf("%s, which breaks the contract: %s\n%s", where, describe(faults), content)
+	}
+}
+
+func describe(faults []*validation.ValidationError) string {
+	var text strings.Builder
+	for _, fault := range faults {
+		fmt.Fprintf(&text, "\n  %s: %s", fault.Message, fault.Reason)
+		for _, detail := range fault.SchemaValidationErrors {
+			fmt.Fprintf(&text, "\n    %s: %s", detail.FieldPath, detail.Reason)
+		}
+	}
+	return text.String()
+}
