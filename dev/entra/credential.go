@@ -60,7 +60,7 @@ type assertionClaims struct {
 }
 
 func (s *Simulator) authenticateAssertion(a *app, text string) *refusal {
-	token, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.PS256, jose.RS256})
+	token, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.PS256, jose.RS256})
 	if err != nil {
 		return refuse(50027, "JWT token is invalid or malformed.").as("invalid_client")
 	}

@@ -81,7 +81,7 @@ func (s *Simulator) GrantDelegated(tenantID, clientID, oid string, scopes ...str
 		}
 		for _, name := range scopes {
 			if !permissions[name].delegated && !slices.Contains(signInScopes, name) {
-				return fmt.Errorf("Graph has no delegated permission %q", name)
+				return fmt.Errorf("no delegated permission %q on Graph", name)
 			}
 		}
 		a.grantDelegated(oid, scopes)
