@@ -27,8 +27,8 @@ type Function struct {
 type Answer struct {
 	Epoch  string `json:"epoch"`
 	Cursor string `json:"cursor"`
-	// NextPageToken is empty on the last page.
-	NextPageToken string `json:"nextPageToken"`
+	// NextPageToken is left out on the last page.
+	NextPageToken string `json:"nextPageToken,omitempty"`
 	poll.Freshness
 	Items []feed.Change `json:"items"`
 }

@@ -34,8 +34,13 @@ type Freshness struct {
 	// Stale says that reading has been down for too long, StaleReason why.
 	Stale       bool   `json:"stale"`
 	StaleReason string `json:"staleReason"`
-	// Health is the reduced judgement of function health.
-	Health any `json:"health"`
+	Health      Health `json:"health"`
+}
+
+// Health is the short form of what function health says.
+type Health struct {
+	Status string   `json:"status"` // ok or failing
+	Codes  []string `json:"codes"`  // why it fails, never nil
 }
 
 // Feeds gives access to the feeds of all tenants.
@@ -51,17 +56,11 @@ type Feeds struct {
 // Recent returns a view that is at most one interval old: no storage operation
 // of its own when others ask as well.
 func (f Feeds) Recent(ctx context.Context, tenant string) (View, error) {
-	if tenant == "" {
-		return View{}, nil
-	}
 	return f.Watch.Get(ctx, tenant, time.Now().Add(-f.Watch.Every))
 }
 
 // Anew returns a view that was read after this call.
 func (f Feeds) Anew(ctx context.Context, tenant string) (View, error) {
-	if tenant == "" {
-		return View{}, nil
-	}
 	return f.Watch.Get(ctx, tenant, time.Now())
 }
 
@@ -130,7 +129,7 @@ func (p *Parameters) Refuse(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	problem.Write(w, problem.Details{
-		Type: "/problems/bad-parameter", Title: "A parameter is not as the contract says", Status: http.StatusBadRequest,
+		Type: "/problems/bad-request", Title: "A parameter is not as the contract says", Status: http.StatusBadRequest,
 		Detail: errors.Join(p.faults...).Error(), NextStep: "Compare the request with api/openapi.yaml.", Who: "connector", Invocation: host.Invocation(r.Context()),
 	})
 	return true
@@ -154,7 +153,7 @@ func Refuse(w http.ResponseWriter, r *http.Request, err error) {
 		d.Type, d.Title, d.Status = "/problems/cursor-gone", "This cursor can't be continued", http.StatusGone
 		d.Detail, d.NextStep = gone.Reason, "Read GET v1/presence anew, forget users that are not listed, and continue from the cursor of its first page."
 	default:
-		d.Type, d.Title, d.Status = "/problems/storage-unavailable", "The bridge can't read its storage now", http.StatusServiceUnavailable
+		d.Type, d.Title, d.Status = "/problems/storage-unreachable", "The bridge can't read its storage now", http.StatusServiceUnavailable
 		d.Detail, d.NextStep, d.Who = err.Error(), "Try again in some seconds. If it stays, look at the storage account.", "operator"
 		w.Header().Set("Retry-After", "5")
 	}
