@@ -60,6 +60,18 @@ func (p Position) Cursor() string {
 	return base64.RawURLEncoding.EncodeToString(append(b, p.Epoch...))
 }
 
+// String is for logs.
+func (p Position) String() string { return p.Epoch + "/" + p.ID.String() }
+
+// MarshalText is Cursor for encoders.
+func (p Position) MarshalText() ([]byte, error) { return []byte(p.Cursor()), nil }
+
+// UnmarshalText is [ParseCursor] for decoders.
+func (p *Position) UnmarshalText(text []byte) (err error) {
+	*p, err = ParseCursor(string(text))
+	return err
+}
+
 // ParseCursor reads what [Position.Cursor] made, byte for byte. Anything else is
 // ErrMalformedCursor.
 func ParseCursor(text string) (Position, error) {
