@@ -23,7 +23,7 @@ var (
 	// ErrUnknown reports that there is no such credential, session or row.
 	ErrUnknown = errors.New("unknown")
 	// ErrRace reports that somebody else changed the row first: read again.
-	ErrRace = errors.New("changed meanwhile")
+	ErrRace = errors.New("row changed meanwhile")
 	// ErrNoTenant reports that nothing can be issued before a tenant is set.
 	ErrNoTenant = errors.New("no tenant is set yet")
 )

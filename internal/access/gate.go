@@ -109,8 +109,8 @@ func (g *Gate) machine(w http.ResponseWriter, r *http.Request, scope Scope) (Con
 // reached.
 func Unavailable(err error) problem.Details {
 	return problem.Details{
-		Type: "/problems/storage-unreachable", Title: "The bridge can't reach its storage", Status: http.StatusServiceUnavailable,
-		Detail: err.Error(), NextStep: "Wait a minute. If it stays, check the storage account and the roles of the bridge's identity.", Who: "operator",
+		Type: "/problems/storage-unreachable", Title: "The bridge can't reach its storage or its Key Vault", Status: http.StatusServiceUnavailable,
+		Detail: err.Error(), NextStep: "Wait a minute. If it stays, check the storage account, the vault and the roles of the bridge's identity.", Who: "operator",
 	}
 }
 

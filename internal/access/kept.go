@@ -15,6 +15,7 @@ import (
 type Vault interface {
 	// Put makes a new version and returns its name.
 	Put(ctx context.Context, name string, value secret.Text, tags map[string]string) (version string, err error)
+	// GetVersion returns secret.ErrNotFound for a version that is gone or disabled.
 	GetVersion(ctx context.Context, name, version string) (secret.Text, error)
 	Disable(ctx context.Context, name, version string) error
 }
@@ -88,10 +89,17 @@ func (k *Kept) read(ctx context.Context, version string) (secret.Text, error) {
 // Ensure makes the secret if there is none yet, and returns the one in force.
 func (k *Kept) Ensure(ctx context.Context) (secret.Text, error) {
 	value, err := k.Get(ctx)
-	if !errors.Is(err, ErrUnknown) {
+	etag := ""
+	switch {
+	case errors.Is(err, ErrUnknown):
+	case errors.Is(err, secret.ErrNotFound): // purged, or disabled by hand
+		if _, etag, err = k.Versions.Version(ctx, k.Name); err != nil {
+			return secret.Text{}, fmt.Errorf("read which %s is in force: %w", k.Name, err)
+		}
+	default:
 		return value, err
 	}
-	value, err = k.put(ctx, "")
+	value, err = k.put(ctx, etag)
 	if errors.Is(err, ErrRace) {
 		return k.Get(ctx)
 	}

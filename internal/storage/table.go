@@ -14,6 +14,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"procallteams/internal/access"
 )
 
 // Sentinels for control flow on rows.
@@ -23,7 +25,7 @@ var (
 	// ErrExists reports that an insert found the row already there.
 	ErrExists = errors.New("row exists already")
 	// ErrChanged reports that the row is not the version that was read (ETag).
-	ErrChanged = errors.New("row changed meanwhile")
+	ErrChanged = access.ErrRace
 )
 
 // maxEntity is the most that one row may carry, in bytes of values. The service

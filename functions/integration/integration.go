@@ -1,0 +1,132 @@
+// Package integration is the HTTP function that shows and replaces the settings
+// administrators edit.
+package integration
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"procallteams/internal/access"
+	"procallteams/internal/host"
+	editing "procallteams/internal/integration"
+	"procallteams/internal/problem"
+	"procallteams/internal/reply"
+	"procallteams/internal/secret"
+	"procallteams/internal/settings"
+)
+
+// Function is the code of function.json beside this file. It is served behind
+// access.Gate.Administrator.
+type Function struct {
+	Editor editing.Editor
+	Log    *slog.Logger
+}
+
+// view is api/openapi.yaml, IntegrationView.
+type view struct {
+	settings.Integration
+	Fixed      []string `json:"fixed"`
+	PushSecret string   `json:"pushSecret,omitempty"`
+}
+
+// ServeHTTP answers GET and PUT.
+func (f Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		f.show(w, r, secret.Text{})
+	case http.MethodPut:
+		f.replace(w, r)
+	default:
+		problem.MethodNotAllowed(w, "GET, HEAD, PUT")
+	}
+}
+
+func (f Function) show(w http.ResponseWriter, r *http.Request, pushSecret secret.Text) {
+	current, fixed, err := f.Editor.Store.Load(r.Context())
+	if err != nil {
+		f.refuse(w, r, err)
+		return
+	}
+	if fixed == nil {
+		fixed = []string{}
+	}
+	w.Header().Set("ETag", etag(current.Version))
+	reply.JSON(w, http.StatusOK, view{current, fixed, pushSecret.Reveal()})
+}
+
+func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+func (f Function) replace(w http.ResponseWriter, r *http.Request) {
+	var body json.RawMessage
+	if err := reply.Decode(w, r, &body); err != nil {
+		reply.BadRequest(w, err.Error())
+		return
+	}
+	var named struct {
+		Version *int64 `json:"version"`
+	}
+	edit, err := editOf(body, &named)
+	if err != nil {
+		reply.BadRequest(w, err.Error())
+		return
+	}
+	version, ok := versionOf(r.Header.Get("If-Match"), named.Version)
+	if !ok {
+		reply.BadRequest(w, "send the version that you read, as version or as If-Match; the two must agree")
+		return
+	}
+	_, pushSecret, err := f.Editor.Change(r.Context(), access.AdministratorFrom(r.Context()), version, edit)
+	if err != nil {
+		f.refuse(w, r, err)
+		return
+	}
+	host.Log(r.Context(), f.Log).Info("settings changed")
+	f.show(w, r, pushSecret)
+}
+
+// editOf checks a body and returns what applies it: fields that it leaves out
+// keep their values.
+func editOf(body json.RawMessage, named any) (func(*settings.Integration), error) {
+	var probe settings.Integration
+	decoder := json.NewDecoder(strings.NewReader(string(body)))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&probe); err != nil {
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return nil, errors.New(wrong.Field + ": must not be a " + wrong.Value)
+		}
+		return nil, errors.New("the body must be an object with fields of the settings only")
+	}
+	if err := json.Unmarshal(body, named); err != nil {
+		return nil, errors.New("version: must be a number")
+	}
+	return func(i *settings.Integration) {
+		// Decoded once already, so this cannot fail.
+		_ = json.Unmarshal(body, i)
+	}, nil
+}
+
+// versionOf is the version that the caller has read, from the header, the body,
+// or both.
+func versionOf(header string, named *int64) (int64, bool) {
+	if header == "" {
+		if named == nil || *named < 0 {
+			return 0, false
+		}
+		return *named, true
+	}
+	version, err := strconv.ParseInt(strings.Trim(strings.TrimPrefix(header, "W/"), `"`), 10, 64)
+	return version, err == nil && version >= 0 && (named == nil || *named == version)
+}
+
+func (f Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	d, expected := editing.Explain(err)
+	d.Invocation = host.Invocation(r.Context())
+	if !expected {
+		host.Log(r.Context(), f.Log).Error("settings", "error", err.Error())
+	}
+	problem.Write(w, d)
+}

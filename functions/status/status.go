@@ -1,0 +1,220 @@
+// Package status is the HTTP function that says how the bridge is: both
+// directions, both consents, the last sync, deliveries. POST runs the check.
+package status
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"procallteams/internal/access"
+	"procallteams/internal/consent"
+	"procallteams/internal/health"
+	"procallteams/internal/host"
+	"procallteams/internal/problem"
+	"procallteams/internal/reply"
+	"procallteams/internal/report"
+)
+
+// Function is the code of function.json beside this file. It is served behind
+// access.Gate.Either(access.Monitor, ...).
+type Function struct {
+	Read func(context.Context) (report.State, error)
+	// Consumers lists the machine credentials, for when each was last seen.
+	Consumers func(context.Context) ([]access.Credential, error)
+	Checks    []Check
+	Version   string
+	Warnings  []string // of the app settings
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// answer is api/openapi.yaml, Status.
+type answer struct {
+	At         time.Time             `json:"at"`
+	Version    string                `json:"version"`
+	Overall    health.DirectionState `json:"overall"`
+	Directions []health.Direction    `json:"directions"`
+	Grants     []grant               `json:"grants"`
+	Sync       sync                  `json:"sync"`
+	Push       *push                 `json:"push,omitempty"`
+	Polls      []poll                `json:"polls,omitempty"`
+	Settings   *appSettings          `json:"settings,omitempty"`
+	Findings   []health.Finding      `json:"findings"`
+}
+
+// grant is a stored grant without where its token lies.
+type grant struct {
+	Kind        consent.Kind     `json:"kind"`
+	State       consent.State    `json:"state"`
+	Since       time.Time        `json:"since,omitzero"`
+	GivenAt     time.Time        `json:"givenAt,omitzero"`
+	CheckedAt   time.Time        `json:"checkedAt,omitzero"`
+	Account     *consent.Account `json:"account,omitempty"`
+	Code        string           `json:"code,omitempty"`
+	Reason      string           `json:"reason,omitempty"`
+	NextStep    string           `json:"nextStep,omitempty"`
+	TraceID     string           `json:"traceId,omitempty"`
+	Permissions []string         `json:"permissions,omitempty"`
+}
+
+type sync struct {
+	AsOf           time.Time      `json:"asOf,omitzero"`
+	Attempt        time.Time      `json:"attempt,omitzero"`
+	Error          string         `json:"error,omitempty"`
+	ErrorCode      string         `json:"errorCode,omitempty"`
+	ErrorSince     time.Time      `json:"errorSince,omitzero"`
+	LagSeconds     int64          `json:"lagSeconds,omitempty"`
+	IntervalMillis int64          `json:"intervalMillis,omitempty"`
+	Millis         int64          `json:"millis,omitempty"`
+	Users          int            `json:"users"`
+	Unmatched      int            `json:"unmatched,omitempty"`
+	Ambiguous      int            `json:"ambiguous,omitempty"`
+	Requests       int            `json:"requests,omitempty"`
+	Failed         int            `json:"failed,omitempty"`
+	Changes        int            `json:"changes"`
+	ThrottledUntil time.Time      `json:"throttledUntil,omitzero"`
+	Oddities       map[string]int `json:"oddities,omitempty"`
+}
+
+type push struct {
+	URL         string    `json:"url"`
+	Position    string    `json:"position,omitempty"`
+	Behind      uint64    `json:"behind,omitempty"`
+	LastSuccess time.Time `json:"lastSuccess,omitzero"`
+	NextAttempt time.Time `json:"nextAttempt,omitzero"`
+	Problem     string    `json:"problem,omitempty"`
+	Code        string    `json:"code,omitempty"`
+	Stopped     bool      `json:"stopped,omitempty"`
+}
+
+type poll struct {
+	ID       string    `json:"id"`
+	Name     string    `json:"name,omitempty"`
+	LastUsed time.Time `json:"lastUsed,omitzero"`
+}
+
+type appSettings struct {
+	Fixed    []string `json:"fixed"`
+	Warnings []string `json:"warnings"`
+}
+
+// ServeCaller answers GET, and POST from administrators.
+func (f Function) ServeCaller(w http.ResponseWriter, r *http.Request, caller access.Caller) {
+	switch {
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		f.show(w, r, caller.Administrator != "")
+	case r.Method == http.MethodPost && caller.Administrator != "":
+		reply.JSON(w, http.StatusOK, Run(r.Context(), f.Checks, f.Now))
+	case r.Method == http.MethodPost:
+		problem.Write(w, problem.Details{
+			Type: "/problems/scope-missing", Title: "Only an administrator may run the check", Status: http.StatusForbidden,
+			NextStep: "Run it on the console.", Who: "administrator",
+		})
+	default:
+		problem.MethodNotAllowed(w, "GET, HEAD, POST")
+	}
+}
+
+func (f Function) show(w http.ResponseWriter, r *http.Request, full bool) {
+	state, err := f.Read(r.Context())
+	var consumers []access.Credential
+	if err == nil {
+		consumers, err = f.Consumers(r.Context())
+	}
+	if err != nil {
+		host.Log(r.Context(), f.Log).Error("status", "error", err.Error())
+		problem.Write(w, access.Unavailable(err))
+		return
+	}
+	a := f.answer(state, consumers)
+	if !full {
+		a.reduce()
+	}
+	reply.JSON(w, http.StatusOK, a)
+}
+
+func (f Function) answer(state report.State, consumers []access.Credential) answer {
+	now := f.Now().UTC()
+	beat := state.Heartbeat
+	a := answer{
+		At: now, Version: f.Version, Directions: health.Directions(now, state.Input), Findings: health.Assess(now, state.Input),
+		Sync: sync{
+			AsOf: beat.AsOf, Attempt: beat.Attempt, Error: beat.Error, ErrorCode: beat.ErrorCode, ErrorSince: beat.ErrorSince,
+			IntervalMillis: beat.Interval, Millis: beat.Millis, Users: beat.Users, Unmatched: beat.Unmatched, Ambiguous: beat.Ambiguous,
+			Requests: beat.Requests, Failed: beat.Failed, Changes: beat.Changes, Oddities: beat.Oddities,
+		},
+		Settings: &appSettings{Fixed: orEmpty(state.Fixed), Warnings: orEmpty(f.Warnings)},
+	}
+	a.Overall = health.Overall(a.Directions)
+	if a.Findings == nil {
+		a.Findings = []health.Finding{}
+	}
+	if !beat.AsOf.IsZero() {
+		a.Sync.LagSeconds = max(0, int64(now.Sub(beat.AsOf)/time.Second))
+	}
+	if state.Throttled.After(now) {
+		a.Sync.ThrottledUntil = state.Throttled
+	}
+	a.Grants = grants(state.Grants)
+	if state.Settings.PushURL != "" {
+		a.Push = &push{URL: state.Settings.PushURL}
+		if p := state.Push; p != nil {
+			*a.Push = push{state.Settings.PushURL, p.Position, p.Behind, p.LastSuccess, p.NextAttempt, p.Problem, p.Code, p.Stopped}
+		}
+	}
+	for _, c := range consumers {
+		if c.Revoked.IsZero() && c.Allows(access.Read) {
+			a.Polls = append(a.Polls, poll{c.ID, c.Name, c.LastUsed})
+		}
+	}
+	return a
+}
+
+func orEmpty(texts []string) []string {
+	if texts == nil {
+		return []string{}
+	}
+	return texts
+}
+
+// grants lists the stored grants, and those that were never given.
+func grants(stored []consent.Grant) []grant {
+	var shown []grant
+	for _, kind := range []consent.Kind{consent.User, consent.Admin} {
+		found := false
+		for _, g := range stored {
+			if g.Kind != kind {
+				continue
+			}
+			found = true
+			one := grant{
+				Kind: g.Kind, State: g.State, Since: g.Since, GivenAt: g.GivenAt, CheckedAt: g.CheckedAt,
+				Code: g.Code, Reason: g.Reason, NextStep: g.NextStep, TraceID: g.TraceID, Permissions: g.Permissions,
+			}
+			if g.Account != (consent.Account{}) {
+				one.Account = &g.Account
+			}
+			shown = append(shown, one)
+		}
+		if !found {
+			shown = append(shown, grant{Kind: kind, State: consent.Required, NextStep: "Open /api/consent/" + string(kind) + " and give the consent."})
+		}
+	}
+	return shown
+}
+
+// reduce leaves out names, accounts and addresses: a monitor needs none.
+func (a *answer) reduce() {
+	for i := range a.Grants {
+		a.Grants[i].Account, a.Grants[i].Permissions, a.Grants[i].TraceID = nil, nil, ""
+	}
+	for i := range a.Polls {
+		a.Polls[i].Name = ""
+	}
+	if a.Push != nil {
+		a.Push.URL = ""
+	}
+	a.Settings = nil
+}
