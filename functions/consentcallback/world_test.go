@@ -52,8 +52,9 @@ var signingKeys = sync.OnceValue(func() []*rsa.PrivateKey {
 // Entra and Key Vault over TLS, one clock.
 type world struct {
 	t                     *testing.T
-	entra                 *devEntra.Simulator
+	entra, platform       *devEntra.Simulator
 	vault                 *devVault.Simulator
+	back                  string // where Entra answers the bridge
 	tenant, client        string
 	admin, reader, second string // accounts
 	transport             *http.Client
@@ -116,20 +117,26 @@ func newWorld(t *testing.T) *world {
 	w.entra = sim
 	back := httptest.NewTLSServer(sim)
 	front := httptest.NewServer(sim)
+	// The platform's identity keeps real time: SDKs hold its tokens for a day.
+	platform, err := devEntra.New(devEntra.Config{Keys: signingKeys()})
+	must(t, err)
+	w.platform = platform
+	msi := httptest.NewServer(platform)
 	w.vault = devVault.New(devVault.Config{Now: w.clock, VerifyToken: func(token string) error {
-		_, err := sim.VerifyAccessToken(token)
+		_, err := platform.VerifyAccessToken(token)
 		return err
 	}})
 	vault := httptest.NewTLSServer(w.vault)
-	t.Cleanup(func() { back.Close(); front.Close(); vault.Close() })
+	t.Cleanup(func() { back.Close(); front.Close(); vault.Close(); msi.Close() })
 	resource := devVault.ResourceFor(strings.TrimPrefix(vault.URL, "https://"))
 	sim.SetURLs(front.URL, back.URL)
-	sim.SetResources(graph, resource)
+	platform.SetResources(graph, resource)
 	w.vault.SetURLs(back.URL+"/"+w.tenant, resource)
 
 	identity := uuid.NewString() // its own per test: the SDK's cache is the process's
 	must(t, sim.AddTenant(devEntra.Tenant{ID: w.tenant, Domain: "contoso.com"}))
-	must(t, sim.AddIdentity(devEntra.Identity{TenantID: w.tenant, ClientID: identity, ObjectID: uuid.NewString()}))
+	must(t, platform.AddTenant(devEntra.Tenant{ID: w.tenant, Domain: "contoso.com"}))
+	must(t, platform.AddIdentity(devEntra.Identity{TenantID: w.tenant, ClientID: identity, ObjectID: uuid.NewString()}))
 	must(t, sim.AddUser(devEntra.User{TenantID: w.tenant, ObjectID: w.admin, UPN: "ada@contoso.com", Name: "Ada Admin", Admin: true, AppRoles: []string{"Bridge.Admin"}}))
 	must(t, sim.AddUser(devEntra.User{TenantID: w.tenant, ObjectID: w.reader, UPN: "rita@contoso.com", Name: "Rita Reader"}))
 	must(t, sim.AddUser(devEntra.User{TenantID: w.tenant, ObjectID: w.second, UPN: "sven@contoso.com", Name: "Sven Second"}))
@@ -140,8 +147,8 @@ func newWorld(t *testing.T) *world {
 		Application:  []string{"Presence.ReadWrite.All", "User.Read.All", "GroupMember.Read.All"},
 	}))
 
-	t.Setenv("IDENTITY_ENDPOINT", front.URL+"/msi/token")
-	t.Setenv("IDENTITY_HEADER", sim.IdentityHeader())
+	t.Setenv("IDENTITY_ENDPOINT", msi.URL+"/msi/token")
+	t.Setenv("IDENTITY_HEADER", platform.IdentityHeader())
 	roots := back.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	w.transport = vault.Client()
 	w.transport.Transport.(*http.Transport).TLSClientConfig.RootCAs = roots // httptest: one certificate for all
@@ -156,7 +163,8 @@ func newWorld(t *testing.T) *world {
 	w.public, err = url.Parse(public)
 	must(t, err)
 	w.integration = settings.Integration{Tenant: w.tenant, ClientID: w.client, TeamsToProCall: settings.Everyone, ProCallToTeams: settings.Everyone}
-	w.service = w.process(back.URL)
+	w.back = back.URL
+	w.service = w.process(w.back)
 	w.handler = w.functions(w.service)
 	must(t, w.service.SetClientSecret(t.Context(), secret.New(w.clientSecret())))
 	return w
@@ -185,7 +193,7 @@ func (w *world) process(authority string) *consent.Service {
 	return consent.New(consent.Config{
 		Settings: w, Addresses: client, Issuer: client, Vault: w.secrets,
 		Grants: storage.Grants{Storage: w.store}, Flows: storage.Flows{Storage: w.store},
-		Read: func(_ context.Context, token secret.Text) (int, error) { return w.graph(token), nil },
+		Read:   func(_ context.Context, token secret.Text) (int, error) { return w.graph(token), nil },
 		Public: w.public, Administrator: administratorOf,
 		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Now: w.clock,
 	})

@@ -1,0 +1,506 @@
+package consentcallback_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	devEntra "procallteams/dev/entra"
+	"procallteams/internal/consent"
+)
+
+// The tests of this file attack the callbacks, one or more per point of the
+// security checklist for OAuth callbacks that the bridge holds itself to
+// (docs/architecture.md). Their names begin with the point's number.
+
+func query(t *testing.T, address string) url.Values {
+	t.Helper()
+	u, err := url.Parse(address)
+	must(t, err)
+	return u.Query()
+}
+
+func (b *browser) trips() []*http.Cookie {
+	var found []*http.Cookie
+	for name, c := range b.cookies {
+		if strings.HasPrefix(name, "__Host-ptb-trip-") {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+func (w *world) redemptions() int { return w.entra.TokenRequests()["authorization_code"] }
+
+// refused demands the generic page, no redemption and no grant.
+func (w *world) refused(t *testing.T, response *http.Response, page string) {
+	t.Helper()
+	if response.StatusCode != http.StatusBadRequest || !strings.Contains(page, "This consent is not open here") {
+		t.Errorf("answer = %d; want the page for every unknown state", response.StatusCode)
+	}
+	if n := w.redemptions(); n != 0 {
+		t.Errorf("%d codes were redeemed; want none", n)
+	}
+	for _, g := range w.grants() {
+		if g.Works() {
+			t.Errorf("grant %s works", g.Kind)
+		}
+	}
+}
+
+func TestPoint01StateIsLongBoundToTheBrowserAndShortLived(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	first, second := query(t, b.begin("user")).Get("state"), query(t, b.begin("user")).Get("state")
+	if len(first) < 52 || first == second { // base32: five bits a letter
+		t.Errorf("states %d letters long, equal: %t; want 256 random bits", len(first), first == second)
+	}
+	for _, c := range b.trips() {
+		if !c.Secure || !c.HttpOnly || c.Path != "/" || c.SameSite != http.SameSiteLaxMode || c.MaxAge <= 0 || c.MaxAge > 600 {
+			t.Errorf("cookie %s: %+v", c.Name, c)
+		}
+		if strings.Contains(c.Value+c.Name, first) {
+			t.Error("the cookie holds the state")
+		}
+	}
+	t.Run("another browser of the same administrator", func(t *testing.T) {
+		back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+		stranger := w.browser(w.admin)
+		w.refused(t, stranger.arrive(back), stranger.last())
+	})
+	t.Run("after ten minutes", func(t *testing.T) {
+		back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+		w.advance(11 * time.Minute)
+		w.refused(t, b.arrive(back), b.last())
+	})
+}
+
+func TestPoint02AStateOfOneConsentDoesNotFinishTheOther(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	user, admin := query(t, b.begin("user")).Get("state"), query(t, b.begin("admin")).Get("state")
+	response := b.arrive(devEntra.Callback{Method: http.MethodGet, URL: public + "/api/consent/admin/callback?" + url.Values{
+		"state": {user}, "tenant": {w.tenant}, "admin_consent": {"True"},
+	}.Encode()})
+	w.refused(t, response, b.last())
+	response = b.arrive(devEntra.Callback{Method: http.MethodPost, URL: public + "/api/consent/user/callback", Form: url.Values{"state": {admin}, "code": {"x"}}})
+	w.refused(t, response, b.last())
+}
+
+func TestPoint03BothEndsNeedTheSameAdministrator(t *testing.T) {
+	w := newWorld(t)
+	nobody := w.browser(w.admin)
+	delete(nobody.cookies, sessionCookie)
+	if response := nobody.get("/api/consent/user"); response.Header.Get("Location") != "/api/console" || len(nobody.trips()) != 0 {
+		t.Errorf("start without a session = %d %s", response.StatusCode, response.Header.Get("Location"))
+	}
+	b := w.browser(w.admin)
+	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+	session := b.cookies[sessionCookie]
+	delete(b.cookies, sessionCookie)
+	if response := b.arrive(back); response.StatusCode != http.StatusSeeOther || response.Header.Get("Location") != "/api/console" {
+		t.Errorf("finish without a session = %d", response.StatusCode)
+	}
+	b.cookies[sessionCookie] = &http.Cookie{Name: sessionCookie, Value: w.second}
+	w.refused(t, b.arrive(back), b.last())
+	b.cookies[sessionCookie] = session
+	if status, page := b.land(back); status != 200 || !strings.Contains(page, "Rita Reader") {
+		t.Errorf("the administrator who began it = %d", status)
+	}
+	t.Run("an attacker's code in the administrator's browser", func(t *testing.T) {
+		attacker := w.browser(w.second)
+		victim := w.browser(w.admin)
+		victim.begin("user")
+		before := len(w.grants())
+		response := victim.arrive(w.visit(devEntra.Person{ObjectID: w.second}, attacker.begin("user")))
+		if response.StatusCode != http.StatusBadRequest || len(w.grants()) != before {
+			t.Errorf("the attacker's account was connected: %d", response.StatusCode)
+		}
+	})
+	t.Run("another site posts the second form itself", func(t *testing.T) {
+		back := w.visit(devEntra.Person{ObjectID: w.second}, b.begin("user"))
+		back.Form.Set("again", "1")
+		n := w.redemptions()
+		if response := b.send(post("/api/consent/user/callback", back.Form), true); response.StatusCode != http.StatusForbidden || w.redemptions() != n {
+			t.Errorf("cross-site second form = %d", response.StatusCode)
+		}
+	})
+}
+
+func TestPoint04PKCEIsAlwaysUsedAndItsVerifierInNoAddress(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	address := b.begin("user")
+	q := query(t, address)
+	if q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43 {
+		t.Errorf("challenge %q by %q", q.Get("code_challenge"), q.Get("code_challenge_method"))
+	}
+	kept := b.trip()
+	if n := len(kept["v"].(string)); n < 43 || n > 128 {
+		t.Errorf("verifier has %d letters", n)
+	}
+	if strings.Contains(address, kept["v"].(string)) {
+		t.Error("the verifier is in the address")
+	}
+	// A code that was made for another verifier: Entra refuses, nothing is kept.
+	other := w.browser(w.admin)
+	stolen := w.visit(devEntra.Person{ObjectID: w.reader}, other.begin("user"))
+	mine := w.visit(devEntra.Person{ObjectID: w.reader}, address)
+	mine.Form.Set("code", stolen.Form.Get("code"))
+	status, page := b.land(mine)
+	if status != 200 || !strings.Contains(page, "AADSTS501481") || w.grant(w.reader).Works() {
+		t.Errorf("a stolen code ends with %d %s", status, page)
+	}
+}
+
+// trip decodes the only trip's cookie.
+func (b *browser) trip() map[string]any {
+	b.w.t.Helper()
+	trips := b.trips()
+	if len(trips) != 1 {
+		b.w.t.Fatalf("%d trips; want 1", len(trips))
+	}
+	body, err := base64.RawURLEncoding.DecodeString(trips[0].Value)
+	must(b.w.t, err)
+	var kept map[string]any
+	must(b.w.t, json.Unmarshal(body, &kept))
+	return kept
+}
+
+func TestPoint05AnIDTokenOfAnotherNonceIsRefused(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	address := b.begin("user")
+	if query(t, address).Get("nonce") == "" {
+		t.Fatal("no nonce in the request")
+	}
+	for name, nonce := range map[string]string{"another nonce": "attackers-nonce-0123456789", "no nonce": ""} {
+		t.Run(name, func(t *testing.T) {
+			u, err := url.Parse(b.begin("user"))
+			must(t, err)
+			q := u.Query()
+			q.Set("nonce", nonce)
+			if nonce == "" {
+				q.Del("nonce")
+			}
+			u.RawQuery = q.Encode()
+			status, page := b.land(w.visit(devEntra.Person{ObjectID: w.reader}, u.String()))
+			if status != 200 || !strings.Contains(page, "nonce") || w.grant(w.reader).Works() {
+				t.Errorf("ends with %d %s", status, page)
+			}
+		})
+	}
+}
+
+func TestPoint06TheCallbackNeverNamesTheTokenEndpoint(t *testing.T) {
+	w := newWorld(t)
+	reached := false
+	evil := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	defer evil.Close()
+	b := w.browser(w.admin)
+	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+	for _, name := range []string{"iss", "issuer", "token_endpoint", "authority", "redirect_uri"} {
+		back.Form.Set(name, evil.URL)
+	}
+	if status, _ := b.land(back); status != 200 || reached || !w.grant(w.reader).Works() {
+		t.Errorf("ends with %d, evil server reached: %t", status, reached)
+	}
+}
+
+func TestPoint07AnotherTenantsAnswerIsRefused(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	response := b.arrive(devEntra.Callback{Method: http.MethodGet, URL: public + "/api/consent/admin/callback?" + url.Values{
+		"state": {query(t, b.begin("admin")).Get("state")}, "tenant": {"11111111-2222-4333-8444-555555555555"}, "admin_consent": {"True"},
+	}.Encode()})
+	if page := b.get(response.Header.Get("Location")); page.StatusCode != 200 || !strings.Contains(b.last(), "another tenant") || w.grant("").State != consent.Required {
+		t.Errorf("ends with %d %s, grant %s", page.StatusCode, b.last(), w.grant("").State)
+	}
+	// The tenant was changed while the person was at Microsoft.
+	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+	w.integration.Tenant = "11111111-2222-4333-8444-555555555555"
+	w.refused(t, b.arrive(back), b.last())
+}
+
+func TestPoint08TheAdminCallbackAloneGrantsNothing(t *testing.T) {
+	w := newWorld(t)
+	forge := func(b *browser, more url.Values) (int, string) {
+		q := url.Values{"state": {query(t, b.begin("admin")).Get("state")}, "tenant": {w.tenant}, "admin_consent": {"True"}, "scope": {graph + "/.default"}}
+		for name, values := range more {
+			q[name] = values
+		}
+		return b.land(devEntra.Callback{Method: http.MethodGet, URL: public + "/api/consent/admin/callback?" + q.Encode()})
+	}
+	b := w.browser(w.admin)
+	if status, page := forge(b, nil); status != 200 || !strings.Contains(page, "Waiting for Microsoft") || w.grant("").State != consent.Waiting {
+		t.Errorf("a forged success ends with %d, state %s", status, w.grant("").State)
+	}
+	if _, err := w.service.WriteToken(t.Context(), w.tenant, w.grants()); err == nil {
+		t.Error("a forged success gives a token")
+	}
+	w.advance(16 * time.Minute)
+	w.probe()
+	if g := w.grant(""); g.State != consent.Required || g.NextStep == "" {
+		t.Errorf("after 15 minutes the state is %s", g.State)
+	}
+	// Errors carry admin_consent=True too.
+	if status, page := forge(b, url.Values{"error": {"access_denied"}, "error_description": {"AADSTS65004: declined"}}); status != 200 || !strings.Contains(page, "declined") || w.grant("").State != consent.Declined {
+		t.Errorf("an error ends with %d, state %s", status, w.grant("").State)
+	}
+}
+
+func TestPoint09RedirectsGoOnlyToOurOwnPaths(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	evil := "https://evil.example/"
+	params := "?next=" + url.QueryEscape(evil) + "&redirect_uri=" + url.QueryEscape(evil) + "&return=" + url.QueryEscape(evil)
+	to := b.get("/api/consent/user" + params).Header.Get("Location")
+	if query(t, to).Get("redirect_uri") != public+"/api/consent/user/callback" {
+		t.Errorf("redirect_uri = %s", query(t, to).Get("redirect_uri"))
+	}
+	back := w.visit(devEntra.Person{ObjectID: w.reader}, to)
+	back.Form.Set("next", evil)
+	response := b.arrive(back)
+	if to := response.Header.Get("Location"); !strings.HasPrefix(to, "/api/consent/user/callback?trip=") {
+		t.Errorf("finish leads to %s", to)
+	}
+	for _, page := range b.pages {
+		if strings.Contains(page, "evil.example") {
+			t.Error("a page names the foreign address")
+		}
+	}
+}
+
+func TestPoint10ACodeIsRedeemedOnceHoweverOftenTheBrowserComes(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+	for i := range 3 {
+		status, page := b.land(back)
+		if status != 200 || !strings.Contains(page, "Connected") || strings.Contains(page, "AADSTS5") {
+			t.Errorf("arrival %d ends with %d %s", i+1, status, page)
+		}
+		w.advance(time.Second)
+	}
+	if !strings.Contains(b.last(), "Connected 2 seconds ago as") {
+		t.Errorf("the last page says %s", b.last())
+	}
+	if n := w.redemptions(); n != 1 {
+		t.Errorf("%d token requests; want 1", n)
+	}
+	if len(b.trips()) != 0 {
+		t.Error("the trip's cookie is still there")
+	}
+}
+
+func TestPoint11AnotherAccountReplacesNobody(t *testing.T) {
+	// Each account has a grant and a secret of its own, so no confirmation is
+	// needed; the page names account, tenant and permissions.
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	_, page := w.consentUser(w.second)
+	for _, want := range []string{"Sven Second", "sven@contoso.com", w.second, w.tenant, "Presence.Read.All"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if !w.grant(w.reader).Works() || !w.grant(w.second).Works() {
+		t.Error("one of two grants does not work")
+	}
+}
+
+func TestPoint12TheGrantedScopesAndARefreshTokenAreDemanded(t *testing.T) {
+	for name, strip := range map[string]string{"without Presence.Read.All": graph + "/Presence.Read.All", "without offline_access": "offline_access"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			b := w.browser(w.admin)
+			u, err := url.Parse(b.begin("user"))
+			must(t, err)
+			q := u.Query()
+			scopes := slices.DeleteFunc(strings.Fields(q.Get("scope")), func(s string) bool { return s == strip })
+			q.Set("scope", strings.Join(scopes, " "))
+			u.RawQuery = q.Encode()
+			status, page := b.land(w.visit(devEntra.Person{ObjectID: w.reader}, u.String()))
+			if status != 200 || !strings.Contains(page, "Not connected") || w.grant(w.reader).Works() {
+				t.Errorf("ends with %d %s", status, page)
+			}
+			if names := w.vault.Names(); slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "refresh-") }) {
+				t.Errorf("Key Vault holds %v", names)
+			}
+		})
+	}
+}
+
+func TestPoint13WhatCameFromOutsideIsNeverShownAsItCame(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	evil := `<script>alert(1)</script>` + strings.Repeat("x", 4000)
+	status, page := b.land(devEntra.Callback{Method: http.MethodPost, URL: public + "/api/consent/user/callback", Form: url.Values{
+		"state": {query(t, b.begin("user")).Get("state")}, "error": {evil}, "error_description": {"AADSTS65004: " + evil},
+	}})
+	if status != 200 || strings.Contains(page, "<script>alert") || strings.Contains(page, "xxxx") || !strings.Contains(page, "AADSTS65004") {
+		t.Errorf("ends with %d %s", status, page)
+	}
+	for _, shown := range b.pages {
+		if strings.Contains(shown, "<script>alert") {
+			t.Error("a page runs what came from outside")
+		}
+	}
+	if strings.Contains(w.log.String(), "alert(1)") {
+		t.Error("the log holds the description")
+	}
+}
+
+func TestPoint14PagesAreSealedAndTheAddressIsCleaned(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	check := func(response *http.Response) {
+		t.Helper()
+		h := response.Header
+		if h.Get("Referrer-Policy") != "no-referrer" || h.Get("Cache-Control") != "no-store" || !strings.Contains(h.Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Errorf("headers %v", h)
+		}
+	}
+	check(b.get("/api/consent/user"))
+	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+	code, state := back.Form.Get("code"), back.Form.Get("state")
+	check(b.send(post("/api/consent/user/callback", back.Form), true))
+	response := b.arrive(back)
+	check(response)
+	if response.StatusCode != http.StatusSeeOther {
+		t.Errorf("finish = %d; want 303", response.StatusCode)
+	}
+	check(b.get(response.Header.Get("Location")))
+	for _, address := range b.visited {
+		if strings.Contains(address, code) || strings.Contains(address, state) {
+			t.Errorf("an address of ours holds code or state: %s", address)
+		}
+	}
+	admin := b.arrive(w.visit(devEntra.Person{ObjectID: w.admin}, b.begin("admin")))
+	check(admin)
+	if to := admin.Header.Get("Location"); strings.Contains(to, "state=") || strings.Contains(to, "tenant=") {
+		t.Errorf("the admin leg leads to %s", to)
+	}
+}
+
+func TestPoint15OnlyTheExpectedFormOfACallbackIsRead(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+	send := func(method, kind string, form url.Values, status int) {
+		t.Helper()
+		r := httptest.NewRequest(method, public+"/api/consent/"+kind+"/callback?"+form.Encode(), nil)
+		if method == http.MethodPost {
+			r = post("/api/consent/"+kind+"/callback", form)
+		}
+		if response := b.send(r, false); response.StatusCode != status {
+			t.Errorf("%s %s callback = %d; want %d", method, kind, response.StatusCode, status)
+		}
+	}
+	send(http.MethodGet, "user", back.Form, http.StatusMethodNotAllowed)
+	send(http.MethodHead, "user", back.Form, http.StatusMethodNotAllowed)
+	send(http.MethodPut, "user", back.Form, http.StatusMethodNotAllowed)
+	send(http.MethodPost, "admin", back.Form, http.StatusMethodNotAllowed)
+	send(http.MethodPost, "user", url.Values{"state": {back.Form.Get("state"), "x"}, "code": back.Form["code"], "again": {"1"}}, http.StatusBadRequest)
+	send(http.MethodPost, "user", url.Values{"state": back.Form["state"], "code": {back.Form.Get("code"), "second"}}, http.StatusBadRequest)
+	send(http.MethodPost, "user", url.Values{"state": back.Form["state"], "code": {strings.Repeat("c", 100<<10)}}, http.StatusBadRequest)
+	send(http.MethodPost, "user", url.Values{"code": back.Form["code"]}, http.StatusBadRequest)
+	if n := w.redemptions(); n != 0 {
+		t.Fatalf("%d codes were redeemed", n)
+	}
+	// With both a code and an error, the error counts.
+	back.Form.Set("error", "access_denied")
+	back.Form.Set("something_new", "is ignored")
+	if status, page := b.land(back); status != 200 || !strings.Contains(page, "declined") || w.redemptions() != 0 {
+		t.Errorf("code and error end with %d", status)
+	}
+}
+
+func TestPoint16StartsAreLimitedAndEveryUnknownStateLooksTheSame(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+	expired := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+	b.land(back)
+	w.advance(11 * time.Minute)
+	var pages []string
+	for _, state := range []string{strings.Repeat("A", 52), expired.Form.Get("state"), back.Form.Get("state")} {
+		stranger := w.browser(w.second)
+		stranger.arrive(devEntra.Callback{Method: http.MethodPost, URL: public + "/api/consent/user/callback", Form: url.Values{"state": {state}, "code": {"x"}}})
+		pages = append(pages, stranger.last())
+	}
+	if pages[0] != pages[1] || pages[0] != pages[2] {
+		t.Error("unknown, expired and used states have different pages")
+	}
+	limited := 0
+	for range 40 {
+		if b.get("/api/consent/user").StatusCode == http.StatusTooManyRequests {
+			limited++
+		}
+	}
+	if limited == 0 {
+		t.Error("40 starts in a row were all served")
+	}
+}
+
+func TestPoint17TheRedirectURIComesFromSettingsAlone(t *testing.T) {
+	w := newWorld(t)
+	for kind, want := range map[string]string{"user": public + "/api/consent/user/callback", "admin": public + "/api/consent/admin/callback"} {
+		r := httptest.NewRequest(http.MethodGet, "http://ptb-h4sh.westeurope-01.azurewebsites.net/api/consent/"+kind, nil)
+		r.Header.Set("X-Forwarded-Host", "evil.example")
+		r.Header.Set("X-Forwarded-Proto", "http")
+		r.Header.Set("Forwarded", "host=evil.example;proto=http")
+		response := w.browser(w.admin).send(r, false)
+		if got := query(t, response.Header.Get("Location")).Get("redirect_uri"); got != want {
+			t.Errorf("redirect_uri = %s; want %s", got, want)
+		}
+	}
+}
+
+func TestPoint18TheRefreshTokenIsInKeyVaultAndNowhereElse(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	b.land(w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user")))
+	b.land(w.visit(devEntra.Person{ObjectID: w.admin}, b.begin("admin")))
+	_, err := w.read()
+	must(t, err)
+	must(t, w.entra.RevokeSessions(w.reader))
+	w.advance(2 * time.Hour)
+	w.probe()
+	value, ok := w.vault.Value("refresh-" + w.tenant + "-" + w.reader)
+	if !ok || !slices.Contains(w.entra.IssuedSecrets(), value) {
+		t.Fatal("Key Vault does not hold the refresh token")
+	}
+	if tags := w.vault.Versions("refresh-" + w.tenant + "-" + w.reader)[0].Tags; tags["account"] != w.reader || len(tags) != 2 {
+		t.Errorf("tags = %v", tags)
+	}
+	var rows strings.Builder
+	for row, err := range w.store.Range(t.Context(), w.tenant, "!", "~") {
+		must(t, err)
+		body, err := json.Marshal(row)
+		must(t, err)
+		rows.Write(body)
+	}
+	// Microsoft's form is posted on by one page; no other may hold its code.
+	pages := slices.DeleteFunc(slices.Clone(b.pages), func(page string) bool { return strings.Contains(page, `name="again"`) })
+	places := map[string]string{"the log": w.log.String(), "the tables": rows.String(), "our addresses": strings.Join(b.visited, "\n"), "the pages": strings.Join(pages, "\n")}
+	for place, text := range places {
+		if text == "" {
+			t.Errorf("%s: nothing to scan", place)
+		}
+		for _, leaked := range slices.Concat(w.entra.IssuedSecrets(), w.platform.IssuedSecrets(), w.vault.SecretValues()) {
+			if strings.Contains(text, leaked) {
+				t.Errorf("%s: a secret is there", place)
+			}
+		}
+	}
+	if text := strings.Join(w.vault.Names(), " ") + w.log.String(); strings.Contains(text, "rita@contoso.com") || strings.Contains(text, "Rita") {
+		t.Error("names of persons are logged")
+	}
+}

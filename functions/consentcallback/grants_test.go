@@ -1,0 +1,340 @@
+package consentcallback_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	devEntra "procallteams/dev/entra"
+	devVault "procallteams/dev/keyvault"
+	"procallteams/internal/consent"
+	"procallteams/internal/secret"
+)
+
+// required demands a *consent.RequiredError with a code.
+func required(t *testing.T, err error, code string) {
+	t.Helper()
+	refused, ok := errors.AsType[*consent.RequiredError](err)
+	if !ok || refused.Code != code {
+		t.Errorf("error = %v; want authorization required with %q", err, code)
+	}
+}
+
+func TestNothingIsGivenBeforeConsent(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.read()
+	required(t, err, "")
+	_, err = w.service.WriteToken(t.Context(), w.tenant, w.grants())
+	required(t, err, "")
+	_, directions, err := w.service.Report(t.Context())
+	must(t, err)
+	for _, d := range directions {
+		if !d.AuthorizationRequired() || d.State != consent.Required {
+			t.Errorf("direction %+v; want authorization required", d)
+		}
+	}
+}
+
+func TestConsentGivenAndRemovedInThePortalIsNoticed(t *testing.T) {
+	w := newWorld(t)
+	w.probe()
+	if g := w.grant(""); g.State != consent.Required {
+		t.Errorf("before = %s", g.State)
+	}
+	must(t, w.entra.GrantApplication(w.tenant, w.client))
+	w.advance(time.Minute)
+	w.probe()
+	if g := w.grant(""); !g.Works() || g.GivenAt.IsZero() || len(g.Permissions) != 3 {
+		t.Errorf("after the portal's consent = %+v", g)
+	}
+	if _, err := w.read(); err != nil {
+		t.Errorf("ReadToken = %v", err)
+	}
+	w.consentUser(w.reader)
+	must(t, w.entra.RevokeApplication(w.tenant, w.client))
+	w.advance(time.Minute)
+	w.probe()
+	if g := w.grant(""); g.State != consent.Reauthorize || !strings.Contains(g.Reason, "portal") || g.NextStep == "" {
+		t.Errorf("after its removal = %+v", g)
+	}
+	// The old token would live for an hour; the row says no at once.
+	if token, err := w.read(); err != nil || token.Kind != consent.User {
+		t.Errorf("ReadToken = %s, %v; want the user grant", token.Kind, err)
+	}
+	must(t, w.entra.GrantApplication(w.tenant, w.client))
+	w.advance(time.Minute)
+	w.probe()
+	if g := w.grant(""); !g.Works() || g.Reason != "" {
+		t.Errorf("given again = %+v", g)
+	}
+}
+
+func TestARefusedRefreshIsMarkedWithItsReasonAndRecovers(t *testing.T) {
+	for name, row := range map[string]struct {
+		do, undo func(*world) error
+		code     string
+		state    consent.State
+	}{
+		"revoked sessions":            {func(w *world) error { return w.entra.RevokeSessions(w.reader) }, nil, "AADSTS50173", consent.Reauthorize},
+		"a disabled account":          {func(w *world) error { return w.entra.Disable(w.reader) }, func(w *world) error { return w.entra.Enable(w.reader) }, "AADSTS50057", consent.Reauthorize},
+		"an expired grant":            {func(w *world) error { return w.entra.ExpireGrant(w.reader) }, nil, "AADSTS700082", consent.Reauthorize},
+		"conditional access":          {func(w *world) error { return w.entra.ConditionalAccess(w.reader, true) }, func(w *world) error { return w.entra.ConditionalAccess(w.reader, false) }, "AADSTS53003", consent.Blocked},
+		"multi-factor authentication": {func(w *world) error { return w.entra.RequireMFA(w.reader) }, nil, "AADSTS50076", consent.Reauthorize},
+		"a withdrawn consent":         {func(w *world) error { return w.entra.RevokeDelegated(w.tenant, w.client, w.reader) }, nil, "AADSTS65001", consent.Reauthorize},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.consentUser(w.reader)
+			must(t, row.do(w))
+			w.advance(2 * time.Hour)
+			_, err := w.read()
+			required(t, err, row.code)
+			g := w.grant(w.reader)
+			if g.State != row.state || g.Code != row.code || g.Reason == "" || g.NextStep == "" || !g.Since.Equal(w.clock()) || g.TraceID == "" {
+				t.Errorf("grant = %+v", g)
+			}
+			if versions := w.vault.Versions(g.SecretName); !versions[len(versions)-1].Enabled {
+				t.Error("the stored sign-in was thrown away")
+			}
+			since := g.Since
+			asked := w.entra.TokenRequests()["refresh_token"]
+			for range 20 { // syncs
+				w.advance(5 * time.Second)
+				_, err = w.read()
+				required(t, err, row.code)
+			}
+			if n := w.entra.TokenRequests()["refresh_token"] - asked; n != 0 {
+				t.Errorf("%d more refreshes in 100 seconds; want 0", n)
+			}
+			w.advance(5 * time.Minute)
+			if row.undo != nil {
+				must(t, row.undo(w))
+				if token, err := w.read(); err != nil || token.Account != w.reader {
+					t.Errorf("after it was undone: %v", err)
+				}
+			} else {
+				_, err = w.read()
+				required(t, err, row.code)
+				if g := w.grant(w.reader); !g.Since.Equal(since) {
+					t.Errorf("since moved to %s", g.Since)
+				}
+				w.consentUser(w.reader)
+				if _, err := w.read(); err != nil {
+					t.Errorf("after a new consent: %v", err)
+				}
+			}
+			if g := w.grant(w.reader); !g.Works() || g.Code != "" || g.Reason != "" {
+				t.Errorf("recovered grant = %+v", g)
+			}
+		})
+	}
+}
+
+func TestANewConsentReachesAProcessThatWasRefusedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	sync := w.process(w.back)
+	must(t, w.entra.RevokeSessions(w.reader))
+	_, err := sync.ReadToken(t.Context(), w.tenant, w.grants())
+	required(t, err, "AADSTS50173")
+	w.consentUser(w.reader)
+	if _, err := sync.ReadToken(t.Context(), w.tenant, w.grants()); err != nil {
+		t.Errorf("the other process still says %v", err)
+	}
+}
+
+func TestAChangedPasswordStopsNothing(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	must(t, w.entra.ChangePassword(w.reader))
+	w.advance(2 * time.Hour)
+	if _, err := w.read(); err != nil {
+		t.Errorf("ReadToken = %v", err)
+	}
+}
+
+func TestReadingFailsOverBetweenAccounts(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	w.advance(time.Minute)
+	w.consentUser(w.second)
+	must(t, w.entra.Disable(w.second))
+	w.advance(2 * time.Hour)
+	if token, err := w.read(); err != nil || token.Account != w.reader {
+		t.Errorf("ReadToken = %s, %v; want the first account's", token.Account, err)
+	}
+	if g := w.grant(w.second); g.State != consent.Reauthorize {
+		t.Errorf("the disabled account's grant = %s", g.State)
+	}
+}
+
+func TestAnOutageMarksNoGrant(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	must(t, w.entra.GrantApplication(w.tenant, w.client))
+	w.probe()
+	w.advance(2 * time.Hour)
+	must(t, w.entra.Inject(devEntra.Fault{Endpoint: devEntra.EndpointToken, Kind: devEntra.FaultDrop}))
+	_, err := w.read()
+	if _, marked := errors.AsType[*consent.RequiredError](err); err == nil || marked {
+		t.Errorf("ReadToken = %v; want an error that passes", err)
+	}
+	w.entra.ClearFaults()
+	must(t, w.entra.Inject(devEntra.Fault{Endpoint: devEntra.EndpointToken, Kind: devEntra.FaultThrottle, RetryAfter: time.Minute}))
+	if err := w.service.Probe(t.Context()); err == nil {
+		t.Error("the probe hides an outage")
+	}
+	w.entra.ClearFaults()
+	w.vault.Forbid("get")
+	if _, err := w.read(); err == nil || !strings.Contains(err.Error(), "Key Vault Secrets Officer") {
+		t.Errorf("without a role at the vault: %v", err)
+	}
+	w.vault.Allow("get")
+	must(t, w.vault.Inject(devVault.Fault{Kind: devVault.FaultBroken, Count: 2}))
+	if _, err := w.read(); err != nil || !w.grant(w.reader).Works() || !w.grant("").Works() {
+		t.Errorf("after the outage: %v, %s, %s", err, w.grant(w.reader).State, w.grant("").State)
+	}
+}
+
+func TestAClientSecretThatExpiredOrIsAnIDIsNamed(t *testing.T) {
+	w := newWorld(t)
+	must(t, w.entra.GrantApplication(w.tenant, w.client))
+	w.probe()
+	if err := w.service.SetClientSecret(t.Context(), secret.New("6a1f7b2c-3d4e-4f50-8a6b-7c8d9e0f1a2b")); err == nil || !strings.Contains(err.Error(), "that is the secret's id") {
+		t.Errorf("SetClientSecret(id) = %v", err)
+	}
+	must(t, w.entra.SetSecret(w.tenant, w.client, w.clientSecret(), w.clock()))
+	w.advance(time.Hour)
+	w.probe()
+	if g := w.grant(""); g.State != consent.Reauthorize || g.Code != "AADSTS7000222" || !strings.Contains(g.NextStep, "new client secret") {
+		t.Errorf("expired secret: %+v", g)
+	}
+	must(t, w.entra.SetSecret(w.tenant, w.client, "a-new-and-better-secret", w.clock().Add(24*time.Hour)))
+	must(t, w.service.SetClientSecret(t.Context(), secret.New("a-new-and-better-secret")))
+	w.advance(time.Minute)
+	w.probe()
+	if g := w.grant(""); !g.Works() {
+		t.Errorf("new secret: %+v", g)
+	}
+}
+
+func TestARefusalByGraphIsProvenAndMarked(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	w.consentAdmin()
+	token, err := w.read()
+	must(t, err)
+	must(t, w.service.Refused(t.Context(), w.tenant, token, http.StatusForbidden))
+	if !w.grant("").Works() {
+		t.Error("one 403 took away a grant that works")
+	}
+	must(t, w.entra.RevokeApplication(w.tenant, w.client))
+	must(t, w.service.Refused(t.Context(), w.tenant, token, http.StatusForbidden))
+	if g := w.grant(""); g.State != consent.Reauthorize {
+		t.Errorf("admin grant = %s", g.State)
+	}
+	token, err = w.read()
+	if err != nil || token.Kind != consent.User {
+		t.Fatalf("ReadToken = %s, %v", token.Kind, err)
+	}
+	must(t, w.entra.RevokeDelegated(w.tenant, w.client, w.reader))
+	must(t, w.entra.RevokeDelegated(w.tenant, w.client, "")) // the admin consent covered it too
+	must(t, w.service.Refused(t.Context(), w.tenant, token, http.StatusForbidden))
+	if g := w.grant(w.reader); g.State != consent.Reauthorize || g.Code != "AADSTS65001" {
+		t.Errorf("user grant = %s %s", g.State, g.Code)
+	}
+}
+
+func TestAnOldProcessNeverOverwritesANewConsent(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	old := w.process(w.back)
+	grants := w.grants() // as the old process read them
+	w.advance(8 * 24 * time.Hour)
+	w.consentUser(w.second)
+	w.consentUser(w.reader)
+	inForce := w.grant(w.reader).SecretVersion
+	if _, err := old.ReadToken(t.Context(), w.tenant, grants); err != nil {
+		t.Errorf("the old process: %v", err)
+	}
+	if g := w.grant(w.reader); g.SecretVersion != inForce {
+		t.Error("the old process put its sign-in in force")
+	}
+	for account, name := range map[string]string{w.reader: w.grant(w.reader).SecretName, w.second: w.grant(w.second).SecretName} {
+		for _, v := range w.vault.Versions(name) {
+			if v.Tags["account"] != account {
+				t.Errorf("%s holds a version of %s", name, v.Tags["account"])
+			}
+			if v.Enabled != (v.ID == w.grant(account).SecretVersion) {
+				t.Errorf("version %s of %s: enabled %t", v.ID, name, v.Enabled)
+			}
+		}
+	}
+}
+
+func TestARefreshTokenIsRenewedAfterSevenDaysOnly(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	name := w.grant(w.reader).SecretName
+	for range 6 {
+		w.advance(24 * time.Hour)
+		if _, err := w.read(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(w.vault.Versions(name)); n != 1 {
+		t.Errorf("%d versions after six days; want 1", n)
+	}
+	w.advance(25 * time.Hour)
+	processes := []*consent.Service{w.service, w.process(w.back), w.process(w.back)}
+	grants := w.grants()
+	var wait sync.WaitGroup
+	for _, process := range processes {
+		wait.Go(func() {
+			if _, err := process.ReadToken(t.Context(), w.tenant, grants); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	enabled := 0
+	for _, v := range w.vault.Versions(name) {
+		if v.Enabled {
+			enabled++
+			if v.ID != w.grant(w.reader).SecretVersion {
+				t.Error("the row names another version than the enabled one")
+			}
+		}
+	}
+	if enabled != 1 {
+		t.Errorf("%d versions are enabled; want 1", enabled)
+	}
+	w.advance(2 * time.Hour)
+	if _, err := w.read(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnotherAppRegistrationNeedsNewConsents(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	w.consentAdmin()
+	w.mu.Lock()
+	w.integration.ClientID = "77777777-8888-4999-8aaa-bbbbbbbbbbbb"
+	w.mu.Unlock()
+	w.advance(time.Minute)
+	_ = w.service.Probe(t.Context())
+	_, directions, err := w.service.Report(t.Context())
+	must(t, err)
+	for _, d := range directions {
+		if !d.AuthorizationRequired() {
+			t.Errorf("direction %+v still works", d)
+		}
+	}
+	if _, err := w.read(); err == nil {
+		t.Error("reading goes on with the former app registration")
+	}
+}

@@ -1,0 +1,239 @@
+package consentcallback_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	devEntra "procallteams/dev/entra"
+	devVault "procallteams/dev/keyvault"
+	"procallteams/internal/consent"
+)
+
+func TestTwoConsentsInTwoTabsBothConnect(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	user, admin := b.begin("user"), b.begin("admin")
+	if status, page := b.land(w.visit(devEntra.Person{ObjectID: w.admin}, admin)); status != 200 || !strings.Contains(page, "Connected") {
+		t.Errorf("second tab = %d %s", status, page)
+	}
+	if status, page := b.land(w.visit(devEntra.Person{ObjectID: w.reader}, user)); status != 200 || !strings.Contains(page, "Connected") {
+		t.Errorf("first tab = %d %s", status, page)
+	}
+}
+
+func TestAStartPageFetchedTwiceStillConnects(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	first := b.begin("user")
+	b.begin("user")
+	if status, page := b.land(w.visit(devEntra.Person{ObjectID: w.reader}, first)); status != 200 || !strings.Contains(page, "Connected") {
+		t.Errorf("first of two starts = %d %s", status, page)
+	}
+	if len(b.trips()) != 1 {
+		t.Errorf("%d trips are left; want the second", len(b.trips()))
+	}
+}
+
+func TestTenStartsInARowKeepEightTrips(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	addresses := make([]string, 10)
+	for i := range addresses {
+		addresses[i] = b.begin("user")
+		w.advance(time.Second)
+	}
+	size := 0
+	for _, c := range b.trips() {
+		size += len(c.Name) + len(c.Value) + 3
+	}
+	if n := len(b.trips()); n != 8 || size > 6<<10 {
+		t.Errorf("%d trips in %d bytes; want 8 in at most 6 KiB", n, size)
+	}
+	if status, page := b.land(w.visit(devEntra.Person{ObjectID: w.reader}, addresses[2])); status != 200 || !strings.Contains(page, "Connected") {
+		t.Errorf("the oldest kept trip = %d", status)
+	}
+}
+
+func TestAPrefetchStartsAndFinishesNothing(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	ahead := func(r *http.Request) *http.Response {
+		r.Header.Set("Sec-Purpose", "prefetch;prerender")
+		return b.send(r, false)
+	}
+	if response := ahead(httptest.NewRequest(http.MethodGet, public+"/api/consent/user", nil)); response.StatusCode != http.StatusNoContent || len(b.trips()) != 0 {
+		t.Errorf("start fetched ahead = %d, %d trips", response.StatusCode, len(b.trips()))
+	}
+	back := w.visit(devEntra.Person{ObjectID: w.admin}, b.begin("admin"))
+	if response := ahead(httptest.NewRequest(http.MethodGet, back.URL, nil)); response.StatusCode != http.StatusNoContent || len(b.trips()) != 1 {
+		t.Errorf("callback fetched ahead = %d, %d trips", response.StatusCode, len(b.trips()))
+	}
+	if status, page := b.land(back); status != 200 || !strings.Contains(page, "Connected") {
+		t.Errorf("the real visit = %d %s", status, page)
+	}
+}
+
+func TestTheSameFormTwiceAtOnceAsksForOneToken(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+	must(t, w.entra.Inject(devEntra.Fault{Endpoint: devEntra.EndpointToken, Kind: devEntra.FaultLatency, Count: 1, Latency: 300 * time.Millisecond}))
+	tabs := make([]*browser, 4)
+	var wait sync.WaitGroup
+	for i := range tabs {
+		tabs[i] = w.browser(w.admin)
+		for name, c := range b.cookies {
+			tabs[i].cookies[name] = c
+		}
+		wait.Go(func() {
+			if status, page := tabs[i].land(back); status != 200 || !strings.Contains(page, "Connected") || strings.Contains(page, "Not connected") {
+				t.Errorf("arrival %d = %d %s", i, status, page)
+			}
+		})
+	}
+	wait.Wait()
+	if n := w.redemptions(); n != 1 {
+		t.Errorf("%d token requests; want 1", n)
+	}
+}
+
+func TestACrashAfterTheRowIsShownAsInterrupted(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+	// The process dies while Entra thinks: its row is there, its outcome is not.
+	w.vault.Forbid("set")
+	b.land(back)
+	id := b.visited[len(b.visited)-1]
+	if !strings.Contains(b.last(), "could not keep it") {
+		t.Fatalf("the page says %s", b.last())
+	}
+	w.vault.Allow("set")
+	if !strings.Contains(id, "trip=") || w.grant(w.reader).Works() {
+		t.Errorf("the outcome is at %s", id)
+	}
+	if status, page := w.consentUser(w.reader); status != 200 || !strings.Contains(page, "Connected") {
+		t.Errorf("starting again = %d", status)
+	}
+}
+
+func TestADeclinedConsentIsToldAndCanBeGivenLater(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	status, page := b.land(w.visit(devEntra.Person{ObjectID: w.reader, Decline: true}, b.begin("user")))
+	if status != 200 || !strings.Contains(page, "declined") || !strings.Contains(page, "AADSTS65004") || !strings.Contains(page, "Start again") {
+		t.Errorf("ends with %d %s", status, page)
+	}
+	grants, _, err := w.service.Report(t.Context())
+	must(t, err)
+	if g := grants[len(grants)-1]; g.Kind != consent.User || g.State != consent.Declined || g.Code != "AADSTS65004" {
+		t.Errorf("user grant = %+v", g)
+	}
+	w.consentUser(w.reader)
+	if grants, _, _ = w.service.Report(t.Context()); len(grants) != 2 || !grants[1].Works() {
+		t.Errorf("grants after consent = %+v", grants)
+	}
+	// Declining later does not touch what works.
+	b.land(w.visit(devEntra.Person{ObjectID: w.second, Decline: true}, b.begin("user")))
+	if !w.grant(w.reader).Works() {
+		t.Error("a second person's no took the grant away")
+	}
+}
+
+func TestATripThatNeverComesBackChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	must(t, w.entra.SetUserConsentPolicy(w.tenant, false, false))
+	b := w.browser(w.admin)
+	_, err := devEntra.Person{ObjectID: w.reader}.Visit(t.Context(), b.begin("user"))
+	if err == nil {
+		t.Log("the simulator came back although users may not consent")
+	}
+	w.advance(11 * time.Minute)
+	w.probe()
+	grants, _, err := w.service.Report(t.Context())
+	must(t, err)
+	for _, g := range grants {
+		if g.State != consent.Required {
+			t.Errorf("grant %s = %s; want required", g.Kind, g.State)
+		}
+	}
+	b.arrive(devEntra.Callback{Method: http.MethodPost, URL: public + "/api/consent/user/callback", Form: map[string][]string{"state": {strings.Repeat("A", 52)}}})
+	for _, number := range []string{"AADSTS50011", "AADSTS50105", "AADSTS90094"} {
+		if !strings.Contains(b.last(), number) {
+			t.Errorf("the page does not explain %s", number)
+		}
+	}
+}
+
+func TestAnAdminConsentWithoutCallbackIsFoundByTheProbe(t *testing.T) {
+	w := newWorld(t)
+	w.entra.SuppressCallback(true)
+	b := w.browser(w.admin)
+	_, _ = devEntra.Person{ObjectID: w.admin}.Visit(t.Context(), b.begin("admin"))
+	w.probe()
+	if g := w.grant(""); !g.Works() {
+		t.Errorf("admin grant = %+v", g)
+	}
+}
+
+func TestAConsentThatSpreadsSlowlyIsWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	w.entra.SetConsentDelay(4 * time.Minute)
+	b := w.browser(w.admin)
+	status, page := b.land(w.visit(devEntra.Person{ObjectID: w.admin}, b.begin("admin")))
+	if status != 200 || !strings.Contains(page, "Waiting for Microsoft") || !strings.Contains(page, `http-equiv="refresh"`) || w.grant("").State != consent.Waiting {
+		t.Fatalf("ends with %d %s", status, page)
+	}
+	asked := w.entra.TokenRequests()["client_credentials"]
+	outcome := b.visited[len(b.visited)-1]
+	for range 30 { // somebody looks at the page for two and a half minutes
+		w.advance(5 * time.Second)
+		b.get(strings.TrimPrefix(outcome, public))
+	}
+	if n := w.entra.TokenRequests()["client_credentials"] - asked; n < 4 || n > 6 {
+		t.Errorf("%d tokens in two and a half minutes; want about five", n)
+	}
+	w.advance(2 * time.Minute)
+	b.get(strings.TrimPrefix(outcome, public))
+	if g := w.grant(""); !g.Works() || !strings.Contains(b.last(), "Connected") {
+		t.Errorf("after four minutes the grant is %s, the page %s", g.State, b.last())
+	}
+}
+
+func TestADeletedSecretIsRecoveredDuringASignIn(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	name := "refresh-" + w.tenant + "-" + w.reader
+	w.vault.Delete(name)
+	w.vault.SetRecoveryDelay(2)
+	if status, page := w.consentUser(w.reader); status != 200 || !strings.Contains(page, "Connected") {
+		t.Fatalf("sign-in ends with %d %s", status, page)
+	}
+	w.advance(2 * time.Hour)
+	if _, err := w.read(); err != nil {
+		t.Errorf("ReadToken = %v", err)
+	}
+	t.Run("and who must do it is named when it cannot be", func(t *testing.T) {
+		w.vault.Delete(name)
+		w.vault.Forbid("recover")
+		status, page := w.consentUser(w.reader)
+		if status != 200 || strings.Contains(page, ">Connected") || !strings.Contains(page, "an administrator of the vault recovers or purges it") {
+			t.Errorf("sign-in ends with %d %s", status, page)
+		}
+	})
+}
+
+func TestAnUnsteadyIdentityEndpointStopsNoConsent(t *testing.T) {
+	w := newWorld(t)
+	// The platform's endpoint fails four times, then tells.
+	must(t, w.platform.Inject(devEntra.Fault{Endpoint: devEntra.EndpointIdentity, Kind: devEntra.FaultOutage, Count: 4}))
+	must(t, w.vault.Inject(devVault.Fault{Operation: "set", Kind: devVault.FaultBroken, Count: 2}))
+	must(t, w.vault.Inject(devVault.Fault{Operation: "get", Kind: devVault.FaultThrottle, Count: 1}))
+	if status, page := w.consentUser(w.reader); status != 200 || !strings.Contains(page, "Connected") {
+		t.Errorf("sign-in ends with %d %s", status, page)
+	}
+}
