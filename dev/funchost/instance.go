@@ -143,7 +143,8 @@ func (i *instance) live(ctx context.Context) {
 	i.mu.Unlock()
 	var listeners sync.WaitGroup
 	defer listeners.Wait()
-	// Before waiting: invocations that wait for a handler must see the end.
+	// Before waiting: the invocations of this life die with it.
+	defer i.cutCalls()
 	defer i.set(stopped)
 	defer stop(errStopped)
 	i.set(idle)
@@ -175,6 +176,15 @@ func (i *instance) live(ctx context.Context) {
 	i.transport.CloseIdleConnections()
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		i.host.logf("fail", "%s: %v", i.name(), cause)
+	}
+}
+
+// cutCalls ends what still runs, such as a request that is being sent again.
+func (i *instance) cutCalls() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for c := range i.calls {
+		c.cancel(errStopped)
 	}
 }
 
