@@ -70,6 +70,7 @@ func TestTheHandlerGetsItsSettingsArgumentsAndFolder(t *testing.T) {
 }
 
 func TestAKilledHandlerIsStartedAgainOnTheSamePortTwiceAndThenTheHostStops(t *testing.T) {
+	t.Parallel()
 	app := newApp(t).http("any", "any/{*rest}")
 	h := app.start(funchost.Options{})
 	if err := h.AwaitReady(t.Context()); err != nil {
@@ -106,6 +107,7 @@ func TestAKilledHandlerIsStartedAgainOnTheSamePortTwiceAndThenTheHostStops(t *te
 }
 
 func TestOneGetThatCrashesTheHandlerStopsTheHostAndASupervisorStartsItAgain(t *testing.T) {
+	t.Parallel()
 	app := newApp(t).http("any", "any/{*rest}")
 	h := app.start(funchost.Options{Supervise: true})
 	if got := get(t, h.URL()+"/api/any/crash"); got.Status != 500 {
@@ -121,6 +123,7 @@ func TestOneGetThatCrashesTheHandlerStopsTheHostAndASupervisorStartsItAgain(t *t
 }
 
 func TestAPostThatCrashesTheHandlerIsSentOnce(t *testing.T) {
+	t.Parallel()
 	app := newApp(t).http("any", "any/{*rest}")
 	h := app.start(funchost.Options{})
 	if got := send(t, "POST", h.URL()+"/api/any/crash", strings.NewReader("a"), nil); got.Status != 500 {
@@ -133,6 +136,7 @@ func TestAPostThatCrashesTheHandlerIsSentOnce(t *testing.T) {
 }
 
 func TestExitCodesDecideWhatFollows(t *testing.T) {
+	t.Parallel()
 	t.Run("0 is never restarted and messages end in the poison queue without a call", func(t *testing.T) {
 		queue, name := newQueue(t)
 		app := newApp(t).http("any", "any/{*rest}").queue("push", name)
@@ -174,6 +178,7 @@ func TestExitCodesDecideWhatFollows(t *testing.T) {
 }
 
 func TestAHandlerThatNeverAnswersIsKilledAfterInitializationTimeout(t *testing.T) {
+	t.Parallel()
 	app := newApp(t).http("any", "any/{*rest}")
 	app.custom()["initializationTimeout"] = "00:00:00.2"
 	h := app.start(funchost.Options{Env: map[string]string{"RECORDER_MUTE": "1"}})
@@ -188,6 +193,7 @@ func TestAHandlerThatNeverAnswersIsKilledAfterInitializationTimeout(t *testing.T
 }
 
 func TestAFunctionThatTimesOutTakesItsProcessWithIt(t *testing.T) {
+	t.Parallel()
 	app := newApp(t).http("any", "any/{*rest}")
 	app.host["functionTimeout"] = "00:00:01"
 	h := app.start(funchost.Options{})
@@ -223,6 +229,7 @@ func TestAFunctionThatTimesOutTakesItsProcessWithIt(t *testing.T) {
 }
 
 func TestTwoFunctionsThatTimeOutTogetherStopTheHost(t *testing.T) {
+	t.Parallel()
 	app := newApp(t).http("any", "any/{*rest}")
 	app.host["functionTimeout"] = "00:00:01"
 	h := app.start(funchost.Options{})
@@ -245,6 +252,7 @@ func TestTwoFunctionsThatTimeOutTogetherStopTheHost(t *testing.T) {
 }
 
 func TestStopLeavesNoHandlerBehind(t *testing.T) {
+	t.Parallel()
 	app := newApp(t).http("any", "any/{*rest}").timer("tick", "* * * * * *")
 	h := app.start(funchost.Options{Layout: funchost.Layout{PerGroup: true, HTTP: 2}})
 	if err := h.AwaitReady(t.Context()); err != nil {
@@ -263,6 +271,7 @@ func TestStopLeavesNoHandlerBehind(t *testing.T) {
 }
 
 func TestDrainingLetsCallsFinish(t *testing.T) {
+	t.Parallel()
 	app := newApp(t).http("any", "any/{*rest}")
 	h := app.start(funchost.Options{Drain: deadline})
 	done := make(chan answer, 1)
@@ -275,6 +284,7 @@ func TestDrainingLetsCallsFinish(t *testing.T) {
 }
 
 func TestBrokenApps(t *testing.T) {
+	t.Parallel()
 	t.Run("no executable: 503", func(t *testing.T) {
 		app := newApp(t).http("any", "any")
 		app.custom()["description"] = map[string]any{"defaultExecutablePath": ""}

@@ -20,6 +20,7 @@ func queueHost(t *testing.T, function string, o funchost.Options) (*testApp, *fu
 }
 
 func TestAMessageIsDeletedAfterSuccessAndPoisonedAfterTheLastFailure(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name, function, message string
 		calls, poisoned         int
@@ -54,6 +55,7 @@ func TestAMessageIsDeletedAfterSuccessAndPoisonedAfterTheLastFailure(t *testing.
 }
 
 func TestAMessageThatIsNotBase64GoesStraightToThePoisonQueue(t *testing.T) {
+	t.Parallel()
 	app, h, name := queueHost(t, "push", funchost.Options{})
 	enqueueRaw(t, openQueue(t, name), "not base64!")
 	poison := openQueue(t, name+"-poison")
@@ -67,6 +69,7 @@ func TestAMessageThatIsNotBase64GoesStraightToThePoisonQueue(t *testing.T) {
 }
 
 func TestAnEmptyAnswerHangsUntilTheTimeoutAndThenTheProcessIsKilled(t *testing.T) {
+	t.Parallel()
 	_, name := newQueue(t)
 	app := newApp(t).queue("bare", name)
 	app.host["functionTimeout"] = "00:00:01"
@@ -77,6 +80,7 @@ func TestAnEmptyAnswerHangsUntilTheTimeoutAndThenTheProcessIsKilled(t *testing.T
 }
 
 func TestTheLeaseIsRenewedWhileTheHandlerWorks(t *testing.T) {
+	t.Parallel()
 	app, _, name := queueHost(t, "waiting", funchost.Options{QueueLease: time.Second, Layout: funchost.Layout{PerGroup: true, Queue: 2}})
 	queue := openQueue(t, name)
 	for range 3 {
@@ -89,6 +93,7 @@ func TestTheLeaseIsRenewedWhileTheHandlerWorks(t *testing.T) {
 }
 
 func TestBatchSizeOneAndNoThresholdIsOneAtATime(t *testing.T) {
+	t.Parallel()
 	_, name := newQueue(t)
 	app := newApp(t).queue("waiting", name)
 	queues := app.host["extensions"].(map[string]any)["queues"].(map[string]any)
@@ -121,6 +126,7 @@ func TestBatchSizeOneAndNoThresholdIsOneAtATime(t *testing.T) {
 }
 
 func TestTwoInstancesShareAQueueAndAKilledOneLosesNothing(t *testing.T) {
+	t.Parallel()
 	_, name := newQueue(t)
 	app := newApp(t).queue("waiting", name)
 	queues := app.host["extensions"].(map[string]any)["queues"].(map[string]any)
@@ -148,6 +154,7 @@ func TestTwoInstancesShareAQueueAndAKilledOneLosesNothing(t *testing.T) {
 }
 
 func TestPlainEncodingAndBinaryData(t *testing.T) {
+	t.Parallel()
 	_, name := newQueue(t)
 	app := newApp(t).function("push", map[string]any{"type": "queueTrigger", "name": "wakeup", "queueName": name, "dataType": "binary"})
 	app.host["extensions"].(map[string]any)["queues"].(map[string]any)["messageEncoding"] = "none"
@@ -160,6 +167,7 @@ func TestPlainEncodingAndBinaryData(t *testing.T) {
 }
 
 func TestTheAdminAPIFiresQueuesAndTimers(t *testing.T) {
+	t.Parallel()
 	_, name := newQueue(t)
 	app := newApp(t).queue("push", name).timer("tick", "0 0 0 1 1 *")
 	h := app.start(funchost.Options{Storage: azurite.ForTest(t).ConnectionString()})

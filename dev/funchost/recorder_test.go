@@ -38,8 +38,9 @@ type received struct {
 }
 
 type recorder struct {
-	mu   sync.Mutex
-	file *os.File
+	mu      sync.Mutex
+	file    *os.File
+	release chan struct{}
 }
 
 func (rec *recorder) write(r received) {
@@ -73,7 +74,7 @@ func record(path string) {
 	fmt.Println("started", string(environ))
 	fmt.Fprintln(os.Stderr, "an Error line")
 	fmt.Fprintln(os.Stderr, "a WARNing line")
-	rec := &recorder{file: file}
+	rec := &recorder{file: file, release: make(chan struct{})}
 	listener, err := net.Listen("tcp4", "127.0.0.1:"+os.Getenv("FUNCTIONS_CUSTOMHANDLER_PORT"))
 	if err != nil {
 		panic(err)
@@ -124,12 +125,14 @@ func (rec *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/", http.StatusFound)
 	case "stream":
 		w.WriteHeader(200)
-		_ = controller.Flush()
-		time.Sleep(300 * time.Millisecond)
-		_, _ = io.WriteString(w, "one")
-		_ = controller.Flush()
-		time.Sleep(300 * time.Millisecond)
-		_, _ = io.WriteString(w, "two")
+		for _, part := range []string{"one", "two"} {
+			_ = controller.Flush()
+			<-rec.release
+			_, _ = io.WriteString(w, part)
+		}
+	case "release": // lets stream go on
+		rec.release <- struct{}{}
+		answer(200, "text/plain", "ok")
 	case "partial":
 		w.Header().Set("Content-Length", "10")
 		_, _ = io.WriteString(w, "half")

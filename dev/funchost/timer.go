@@ -58,7 +58,9 @@ func (i *instance) listenTimer(ctx context.Context, f *function, now time.Time) 
 		if start.Before(next) {
 			start = next // an early clock must not fire twice
 		}
-		if !h.heldTimer.Load() {
+		if h.heldTimer.Load() {
+			h.logf("info", "%s: timer '%s' is held", i.name(), f.name)
+		} else {
 			i.runTimer(ctx, f, start, next, false)
 		}
 		next = f.schedule.Next(start)

@@ -137,6 +137,7 @@ func transcriptApp(t *testing.T, queue, failing string) *testApp {
 }
 
 func TestHTTPRequestsReachTheHandlerAsFromTheRealHost(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"forwarding", "proxying"} {
 		t.Run(mode, func(t *testing.T) {
 			recording := readTranscript(t, mode)
@@ -195,6 +196,7 @@ func httpOnly(list []received) []received {
 }
 
 func TestQueueMessagesReachTheHandlerAsFromTheRealHost(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"default", "forwarding", "proxying"} {
 		t.Run(mode, func(t *testing.T) {
 			for _, c := range readTranscript(t, mode).Cases {
@@ -226,6 +228,7 @@ func TestQueueMessagesReachTheHandlerAsFromTheRealHost(t *testing.T) {
 }
 
 func TestTimersReachTheHandlerAsFromTheRealHost(t *testing.T) {
+	t.Parallel()
 	recording := readTranscript(t, "proxying")
 	timers := recording.Cases[len(recording.Cases)-1]
 	var now atomic.Int64
@@ -265,6 +268,7 @@ func TestTimersReachTheHandlerAsFromTheRealHost(t *testing.T) {
 }
 
 func TestTheReadinessProbeIsTheRealHosts(t *testing.T) {
+	t.Parallel()
 	app := newApp(t).http("status", "status")
 	h := app.start(funchost.Options{})
 	if err := h.AwaitReady(t.Context()); err != nil {
