@@ -41,6 +41,9 @@ type Options struct {
 	Dir string
 	// Ports on 127.0.0.1; 0 picks free ones.
 	BlobPort, QueuePort, TablePort int
+	// InMemory keeps nothing on disk, which spares a busy machine the regular
+	// writing of the whole database. Dir then only holds certificates.
+	InMemory bool
 	// TLS makes the three services speak TLS with a certificate of this authority.
 	TLS *pki.Authority
 	// OAuth accepts bearer tokens too (--oauth basic, see [Credential]); needs TLS.
@@ -94,8 +97,13 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, fmt.Errorf("make folder for Azurite: %w", err)
 	}
 	arguments := []string{
-		program, "--silent", "--disableTelemetry", "--skipApiVersionCheck", "--location", dir,
+		program, "--silent", "--disableTelemetry", "--skipApiVersionCheck",
 		"--blobPort", strconv.Itoa(o.BlobPort), "--queuePort", strconv.Itoa(o.QueuePort), "--tablePort", strconv.Itoa(o.TablePort),
+	}
+	if o.InMemory {
+		arguments = append(arguments, "--inMemoryPersistence")
+	} else {
+		arguments = append(arguments, "--location", dir)
 	}
 	if o.TLS != nil {
 		files, err := writePair(o.TLS, dir)

@@ -44,7 +44,7 @@ func ForTest(t testing.TB) *Server {
 		t.Fatal("azurite.ForTest: TestMain must call azurite.Main, which stops the server")
 	}
 	if shared.server == nil && shared.err == nil {
-		shared.server, shared.err = Start(context.Background(), Options{})
+		shared.server, shared.err = Start(context.Background(), Options{InMemory: true})
 	}
 	if shared.err != nil {
 		t.Fatal(shared.err)
