@@ -15,9 +15,9 @@
 // forwarded or proxied), output bindings, retry policies, function keys (as with
 // Core Tools, every caller is accepted), custom-handler routes in host.json.
 //
-// Start here: [Start]. app.go reads the app, instance.go keeps a handler process
-// alive, invoke.go calls it, server.go, forward.go and proxy.go serve HTTP,
-// timer.go and queue.go are the listeners.
+// Start here: [Start]. app.go reads the app, instance.go and worker.go keep a
+// handler process alive, invoke.go calls it, server.go, forward.go and proxy.go
+// serve HTTP, timer.go and queue.go are the listeners.
 package funchost
 
 import (
@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -300,6 +301,18 @@ func (h *Host) Kill(group string, instance int) error {
 	return fmt.Errorf("kill a handler: there is no instance %d of %s", instance, group)
 }
 
+// Vanish ends an instance, host and handler, as when its machine is lost: nothing
+// is settled, and the messages it held stay hidden for the rest of their lease.
+// With a supervisor a new one takes its place.
+func (h *Host) Vanish(group string, instance int) error {
+	for _, i := range h.instances {
+		if i.serves(group, instance) {
+			return i.vanish()
+		}
+	}
+	return fmt.Errorf("vanish: there is no instance %d of %s", instance, group)
+}
+
 // Processes lists the instances.
 func (h *Host) Processes() []ProcessInfo {
 	var list []ProcessInfo
@@ -345,7 +358,7 @@ func (h *Host) logf(level, format string, args ...any) {
 // connections: a handler must find it free again after each restart.
 func freePort(taken []*instance) (int, error) {
 	for range 200 {
-		port := 15000 + randomInt(15000)
+		port := 15000 + rand.IntN(15000)
 		if slices.ContainsFunc(taken, func(i *instance) bool { return i.port == port }) {
 			continue
 		}

@@ -4,18 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
-
-	"procallteams/dev/child"
 )
 
 // States of an instance.
@@ -60,13 +53,8 @@ type instance struct {
 	errors   []time.Time // counted ones
 	calls    map[*call]struct{}
 	stop     context.CancelCauseFunc // ends this life
+	vanished bool                    // this life ended without settling anything
 	unlisten context.CancelFunc      // ends this life's listeners
-}
-
-// worker is one handler process.
-type worker struct {
-	process *child.Process
-	restart chan string // capacity 1: a function timed out, the text says which
 }
 
 func newInstance(h *Host, group string, index, port int, functions []*function) *instance {
@@ -139,7 +127,7 @@ func (i *instance) live(ctx context.Context) {
 	ctx, stop := context.WithCancelCause(ctx)
 	listen, unlisten := context.WithCancel(ctx)
 	i.mu.Lock()
-	i.stop, i.unlisten, i.errors = stop, unlisten, nil
+	i.stop, i.unlisten, i.errors, i.vanished = stop, unlisten, nil, false
 	i.mu.Unlock()
 	var listeners sync.WaitGroup
 	defer listeners.Wait()
@@ -262,71 +250,6 @@ func (i *instance) count(err error) bool {
 	return again
 }
 
-// launch starts a process with the five variables that the host adds.
-func (i *instance) launch(lastErrors *[]string) (*worker, error) {
-	a := i.host.app
-	port, id := strconv.Itoa(i.port), uuid.NewString()
-	environ := map[string]string{}
-	maps.Copy(environ, i.host.settings)
-	maps.Copy(environ, map[string]string{
-		"FUNCTIONS_CUSTOMHANDLER_PORT": port, "FUNCTIONS_HTTPWORKER_PORT": port,
-		"FUNCTIONS_CUSTOMHANDLER_WORKER_ID": id, "FUNCTIONS_HTTPWORKER_ID": id,
-		"FUNCTIONS_APP_ROOT_PATH": a.root,
-	})
-	cmd := exec.Command(a.program(), a.words(environ)...)
-	cmd.Dir = a.directory
-	for name, value := range environ {
-		cmd.Env = append(cmd.Env, name+"="+value)
-	}
-	slices.Sort(cmd.Env)
-	cmd.Stdout = &console{output: i.host.output, source: i.name()}
-	cmd.Stderr = &console{output: i.host.output, source: i.name(), errors: true, last: lastErrors}
-	// A grandchild that keeps the pipes must not keep a dead handler alive.
-	cmd.WaitDelay = time.Second
-	process, err := child.Start(cmd)
-	if err != nil {
-		return nil, err
-	}
-	w := &worker{process: process, restart: make(chan string, 1)}
-	i.mu.Lock()
-	i.worker = w
-	i.starts++
-	i.mu.Unlock()
-	return w, nil
-}
-
-// probe asks GET / until anything answers or the process has ended. Only a
-// refused connection means "not yet"; the limit is a number of polls, as in the
-// real host, so it is a bit longer than initializationTimeout.
-func (i *instance) probe(ctx context.Context, w *worker) (answers bool, err error) {
-	for polls := 0; time.Duration(polls)*probeInterval < i.host.app.start; polls++ {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, i.base()+"/", nil)
-		if err != nil {
-			return false, fmt.Errorf("make readiness probe: %w", err)
-		}
-		request.Header.Set("User-Agent", "") // none is sent
-		response, err := i.transport.RoundTrip(request)
-		if err == nil {
-			return true, response.Body.Close()
-		}
-		if !refused(err) && ctx.Err() == nil {
-			select {
-			case <-w.process.Done():
-			default:
-				return true, nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return false, ctx.Err()
-		case <-w.process.Done():
-			return false, nil
-		case <-time.After(probeInterval):
-		}
-	}
-	return false, errors.New("initializing HttpWorker timed out")
-}
-
 func (i *instance) base() string { return "http://127.0.0.1:" + strconv.Itoa(i.port) }
 
 // ready waits until the handler has answered the probe; it starts one that waits
@@ -371,6 +294,25 @@ func (i *instance) giveUp(cause error) {
 	if i.stop != nil {
 		i.stop(cause)
 	}
+}
+
+// vanish ends this life as a power failure does.
+func (i *instance) vanish() error {
+	i.mu.Lock()
+	live := i.stop != nil && i.state != stopped
+	i.vanished = i.vanished || live
+	i.mu.Unlock()
+	if !live {
+		return fmt.Errorf("vanish: %s is stopped", i.name())
+	}
+	i.giveUp(errors.New("the instance has vanished"))
+	return nil
+}
+
+func (i *instance) hasVanished() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.vanished
 }
 
 func (i *instance) stopped() bool {

@@ -29,8 +29,6 @@ type queueListener struct {
 	lease    time.Duration
 }
 
-func randomInt(n int) int { return rand.IntN(n) }
-
 // developmentStorage is what the short connection string means.
 var developmentStorage = azurite.Endpoints{Blob: "http://127.0.0.1:10000", Queue: "http://127.0.0.1:10001", Table: "http://127.0.0.1:10002"}
 
@@ -160,6 +158,9 @@ func (l *queueListener) handle(ctx context.Context, m *azqueue.DequeuedMessage) 
 		keep := l.renew(ctx, m, receipt)
 		err = l.instance.invoke(ctx, l.function, queueEnvelope(l.function, host.options.Now(), m, body))
 		receipt = keep()
+	}
+	if l.instance.hasVanished() {
+		return // nobody is left to settle it: it stays hidden until the lease is over
 	}
 	switch {
 	case err == nil:

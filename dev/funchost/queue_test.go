@@ -153,6 +153,25 @@ func TestTwoInstancesShareAQueueAndAKilledOneLosesNothing(t *testing.T) {
 	}
 }
 
+func TestAMessageOfAnInstanceThatVanishedComesBackWhenItsLeaseIsOver(t *testing.T) {
+	t.Parallel()
+	app, h, name := queueHost(t, "waiting", funchost.Options{QueueLease: 3 * time.Second, Supervise: true})
+	queue := openQueue(t, name)
+	enqueue(t, queue, "x")
+	first := app.await(1)[0]
+	if err := h.Vanish("function:waiting", 0); err != nil {
+		t.Fatal(err)
+	}
+	second := app.await(2)[1]
+	if gap := second.Time.Sub(first.Time); gap < 2500*time.Millisecond {
+		t.Errorf("the message came back after %v; want the rest of its lease", gap)
+	}
+	if !strings.Contains(second.Body, `"DequeueCount":"2"`) {
+		t.Errorf("the second delivery says %s", second.Body)
+	}
+	eventually(t, "empty queue", func() bool { return messages(t, queue) == 0 })
+}
+
 func TestPlainEncodingAndBinaryData(t *testing.T) {
 	t.Parallel()
 	_, name := newQueue(t)
