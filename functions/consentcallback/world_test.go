@@ -25,6 +25,7 @@ import (
 	devVault "procallteams/dev/keyvault"
 	"procallteams/functions/consentcallback"
 	"procallteams/functions/consentstart"
+	"procallteams/internal/access"
 	"procallteams/internal/consent"
 	"procallteams/internal/entra"
 	"procallteams/internal/keyvault"
@@ -63,6 +64,7 @@ type world struct {
 	secrets               *keyvault.Vault
 	integration           settings.Integration
 	log                   *lockedBuffer
+	gate                  *access.Gate
 	service               *consent.Service
 	handler               http.Handler
 
@@ -164,6 +166,7 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	w.integration = settings.Integration{Tenant: w.tenant, ClientID: w.client, TeamsToProCall: settings.Everyone, ProCallToTeams: settings.Everyone}
 	w.back = back.URL
+	w.gate = &access.Gate{Public: w.public, Sessions: w.store, Now: w.clock, Log: slog.New(slog.NewJSONHandler(w.log, nil))}
 	w.service = w.process(w.back)
 	w.handler = w.functions(w.service)
 	must(t, w.service.SetClientSecret(t.Context(), secret.New(w.clientSecret())))
@@ -194,7 +197,7 @@ func (w *world) process(authority string) *consent.Service {
 		Settings: w, Addresses: client, Issuer: client, Vault: w.secrets,
 		Grants: storage.Grants{Storage: w.store}, Flows: storage.Flows{Storage: w.store},
 		Read:   func(_ context.Context, token secret.Text) (int, error) { return w.graph(token), nil },
-		Public: w.public, Administrator: administratorOf,
+		Public: w.public, Administrator: access.AdministratorFrom,
 		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Now: w.clock,
 	})
 }
@@ -211,31 +214,10 @@ func (w *world) graph(token secret.Text) int {
 	return http.StatusForbidden
 }
 
-type administratorKey struct{}
-
-func administratorOf(ctx context.Context) string {
-	name, _ := ctx.Value(administratorKey{}).(string)
-	return name
-}
-
-const sessionCookie = "__Host-ptb-session"
-
-// gate lets pass who carries a session, as the bridge's own gate does.
-func gate(next http.Handler) http.Handler {
-	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		session, err := r.Cookie(sessionCookie)
-		if err != nil {
-			http.Redirect(w, r, "/api/console", http.StatusSeeOther)
-			return
-		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), administratorKey{}, session.Value)))
-	}))
-}
-
 func (w *world) functions(service *consent.Service) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/consent/{grant}", consentstart.Function{Consent: service, Administrator: gate})
-	mux.Handle("/api/consent/{grant}/callback", consentcallback.Function{Consent: service, Administrator: gate})
+	mux.Handle("/api/consent/{grant}", consentstart.Function{Consent: service, Administrator: w.gate.Administrator})
+	mux.Handle("/api/consent/{grant}/callback", consentcallback.Function{Consent: service, Administrator: w.gate.Administrator})
 	return mux
 }
 
@@ -249,7 +231,34 @@ type browser struct {
 }
 
 func (w *world) browser(administrator string) *browser {
-	return &browser{w: w, cookies: map[string]*http.Cookie{sessionCookie: {Name: sessionCookie, Value: administrator}}}
+	w.t.Helper()
+	b := &browser{w: w, cookies: map[string]*http.Cookie{}}
+	b.signIn(administrator)
+	return b
+}
+
+const sessionCookie = "__Host-ptb-session"
+
+func (b *browser) signIn(administrator string) {
+	b.w.t.Helper()
+	recorder := httptest.NewRecorder()
+	must(b.w.t, b.w.gate.Begin(recorder, httptest.NewRequest(http.MethodPost, public+"/api/console", nil), administrator))
+	b.keep(recorder.Result())
+}
+
+// keep does with an answer's cookies what browsers do.
+func (b *browser) keep(response *http.Response) {
+	b.w.t.Helper()
+	for _, c := range response.Cookies() {
+		if strings.HasPrefix(c.Name, "__Host-") && (!c.Secure || c.Path != "/" || c.Domain != "") {
+			b.w.t.Errorf("browsers refuse the cookie %s", c.Name)
+		}
+		if c.MaxAge < 0 {
+			delete(b.cookies, c.Name)
+		} else {
+			b.cookies[c.Name] = c
+		}
+	}
 }
 
 func (b *browser) send(r *http.Request, crossSite bool) *http.Response {
@@ -267,16 +276,7 @@ func (b *browser) send(r *http.Request, crossSite bool) *http.Response {
 	recorder := httptest.NewRecorder()
 	b.w.handler.ServeHTTP(recorder, r)
 	response := recorder.Result()
-	for _, c := range response.Cookies() {
-		if strings.HasPrefix(c.Name, "__Host-") && (!c.Secure || c.Path != "/" || c.Domain != "") {
-			b.w.t.Errorf("browsers refuse the cookie %s", c.Name)
-		}
-		if c.MaxAge < 0 {
-			delete(b.cookies, c.Name)
-		} else {
-			b.cookies[c.Name] = c
-		}
-	}
+	b.keep(response)
 	b.visited = append(b.visited, r.URL.String())
 	b.pages = append(b.pages, recorder.Body.String())
 	return response
