@@ -41,11 +41,17 @@ func (w *world) redemptions() int { return w.entra.TokenRequests()["authorizatio
 // refused demands the generic page, no redemption and no grant.
 func (w *world) refused(t *testing.T, response *http.Response, page string) {
 	t.Helper()
+	w.redeemed(t, response, page, 0)
+}
+
+// redeemed is [world.refused] after that many codes were redeemed rightly.
+func (w *world) redeemed(t *testing.T, response *http.Response, page string, codes int) {
+	t.Helper()
 	if response.StatusCode != http.StatusBadRequest || !strings.Contains(page, "This consent is not open here") {
 		t.Errorf("answer = %d; want the page for every unknown state", response.StatusCode)
 	}
-	if n := w.redemptions(); n != 0 {
-		t.Errorf("%d codes were redeemed; want none", n)
+	if n := w.redemptions(); n != codes {
+		t.Errorf("%d codes were redeemed; want %d", n, codes)
 	}
 	for _, g := range w.grants() {
 		if g.Works() {

@@ -1,8 +1,14 @@
 package consentcallback_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +17,7 @@ import (
 	devEntra "procallteams/dev/entra"
 	devVault "procallteams/dev/keyvault"
 	"procallteams/internal/consent"
+	"procallteams/internal/storage"
 )
 
 func TestTwoConsentsInTwoTabsBothConnect(t *testing.T) {
@@ -105,20 +112,82 @@ func TestACrashAfterTheRowIsShownAsInterrupted(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser(w.admin)
 	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
-	// The process dies while Entra thinks: its row is there, its outcome is not.
-	w.vault.Forbid("set")
-	b.land(back)
-	id := b.visited[len(b.visited)-1]
-	if !strings.Contains(b.last(), "could not keep it") {
-		t.Fatalf("the page says %s", b.last())
-	}
-	w.vault.Allow("set")
-	if !strings.Contains(id, "trip=") || w.grant(w.reader).Works() {
-		t.Errorf("the outcome is at %s", id)
+	id := w.diedWith(b, back.Form.Get("state"))
+	w.advance(3 * time.Minute)
+	if status, page := b.land(back); status != 200 || !strings.Contains(page, "interrupted") || !strings.Contains(page, "Start again") || w.redemptions() != 0 {
+		t.Errorf("trip %s ends with %d %s", id, status, page)
 	}
 	if status, page := w.consentUser(w.reader); status != 200 || !strings.Contains(page, "Connected") {
 		t.Errorf("starting again = %d", status)
 	}
+}
+
+// diedWith leaves what a process left behind that died right after the trip's
+// row: the row that a finished trip had, without its end.
+func (w *world) diedWith(b *browser, state string) string {
+	w.t.Helper()
+	sum := sha256.Sum256([]byte(state))
+	begun, err := base64.RawURLEncoding.DecodeString(b.trips()[0].Value)
+	must(w.t, err)
+	var kept struct {
+		Administrator string `json:"a"`
+	}
+	must(w.t, json.Unmarshal(begun, &kept))
+	flow := consent.Flow{ID: hex.EncodeToString(sum[:]), Kind: consent.User, Administrator: kept.Administrator, Began: w.clock()}
+	must(w.t, storage.Flows{Storage: w.store}.BeginFlow(w.t.Context(), w.tenant, flow))
+	return flow.ID
+}
+
+func TestAVaultThatRefusesIsToldAndNothingIsKept(t *testing.T) {
+	w := newWorld(t)
+	w.vault.Forbid("set")
+	status, page := w.consentUser(w.reader)
+	if status != 200 || !strings.Contains(page, "could not keep it") || !strings.Contains(page, "Key Vault Secrets Officer") || w.grant(w.reader).Works() {
+		t.Errorf("ends with %d %s", status, page)
+	}
+	w.vault.Allow("set")
+	if status, page := w.consentUser(w.reader); status != 200 || !strings.Contains(page, "Connected") {
+		t.Errorf("starting again = %d", status)
+	}
+}
+
+func TestAnAdministratorSignsInWithEntraOnce(t *testing.T) {
+	w := newWorld(t)
+	var who []consent.SignedIn
+	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w.service.StartSignIn(rw, r)
+			return
+		}
+		signedIn, err := w.service.FinishSignIn(rw, r)
+		if errors.Is(err, consent.ErrAnswered) {
+			return
+		}
+		must(t, err)
+		who = append(who, signedIn)
+		rw.WriteHeader(http.StatusNoContent)
+	})
+	b := &browser{w: w, cookies: map[string]*http.Cookie{}}
+	back := w.visit(devEntra.Person{ObjectID: w.admin}, b.get("/api/console/signin").Header.Get("Location"))
+	if response := b.arrive(back); response.StatusCode != http.StatusNoContent || len(who) != 1 {
+		t.Fatalf("sign-in = %d %s", response.StatusCode, b.last())
+	}
+	if who[0].Account.ObjectID != w.admin || !slices.Equal(who[0].Roles, []string{"Bridge.Admin"}) || !who[0].Refresh.Empty() {
+		t.Errorf("signed in %s with %v", who[0].Account.ObjectID, who[0].Roles)
+	}
+	if b.arrive(back); len(who) != 1 || w.redemptions() != 1 {
+		t.Error("the same form signs in twice")
+	}
+	// A state of a sign-in finishes no consent, and no other browser's sign-in.
+	back = w.visit(devEntra.Person{ObjectID: w.admin}, b.get("/api/console/signin").Header.Get("Location"))
+	stranger := &browser{w: w, cookies: map[string]*http.Cookie{}}
+	if response := stranger.arrive(back); response.StatusCode != http.StatusBadRequest || len(who) != 1 {
+		t.Errorf("another browser = %d", response.StatusCode)
+	}
+	w.handler = w.functions(w.service)
+	b.signIn(w.admin)
+	back.URL = public + "/api/consent/user/callback"
+	w.redeemed(t, b.arrive(back), b.last(), 1)
 }
 
 func TestADeclinedConsentIsToldAndCanBeGivenLater(t *testing.T) {

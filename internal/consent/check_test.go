@@ -1,0 +1,108 @@
+package consent
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+func TestAConsentJustGivenIsLookedForSoonAndThenSlower(t *testing.T) {
+	g := Grant{Kind: Admin, State: Waiting, GivenAt: noon}
+	var looked []int
+	for second := range 300 {
+		if now := noon.Add(time.Duration(second) * time.Second); g.due(now) {
+			g.CheckedAt = now
+			looked = append(looked, second)
+		}
+	}
+	want := []int{5, 15, 30, 60, 120, 165, 210, 255}
+	if len(looked) != len(want) {
+		t.Fatalf("looked at %v; want %v", looked, want)
+	}
+	for i := range want {
+		if looked[i] != want[i] {
+			t.Fatalf("looked at %v; want %v", looked, want)
+		}
+	}
+}
+
+func TestATokenWithoutRoles(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		grant Grant
+		roles []string
+		want  State
+		told  bool
+	}{
+		{"says nothing before a consent", Grant{}, nil, Required, false},
+		{"is normal right after a consent", Grant{State: Waiting, GivenAt: noon.Add(-14 * time.Minute)}, nil, Waiting, false},
+		{"is no consent after 15 minutes", Grant{State: Waiting, GivenAt: noon.Add(-16 * time.Minute)}, nil, Required, true},
+		{"means removal when it worked", Grant{State: Granted}, nil, Reauthorize, true},
+		{"leaves a no as it is", Grant{State: Declined}, nil, Declined, false},
+		{"names a consent to something else", Grant{State: Required}, []string{"User.Read.All"}, Required, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			row.grant.missing(noon, row.roles)
+			if row.grant.State != row.want || (row.grant.Reason != "") != row.told {
+				t.Errorf("state = %s, reason %q; want %s, told %t", row.grant.State, row.grant.Reason, row.want, row.told)
+			}
+		})
+	}
+}
+
+func TestADoubtfulRefusalCountsOnlyWhenItStays(t *testing.T) {
+	var p slot
+	for _, row := range []struct {
+		after   time.Duration
+		doubted bool
+	}{{0, true}, {30 * time.Second, true}, {time.Minute, true}, {3 * time.Minute, false}} {
+		if got := p.doubt(noon.Add(row.after)); got != row.doubted {
+			t.Errorf("after %s: doubted %t; want %t", row.after, got, row.doubted)
+		}
+	}
+}
+
+func TestDirectionsAreJudgedByWhatCarriesThem(t *testing.T) {
+	readOnly := Grant{Kind: Admin, State: Granted, Permissions: []string{readPresence}}
+	person := Grant{Kind: User, State: Granted, SecretName: "x"}
+	refused := Grant{Kind: User, State: Reauthorize, Code: "AADSTS50173", Reason: "revoked"}
+	for _, row := range []struct {
+		name        string
+		grants      []Grant
+		read, write Kind
+		readState   State
+		writeState  State
+	}{
+		{"nothing was given", nil, "", "", Required, Required},
+		{"a person reads", []Grant{person}, User, "", Granted, Required},
+		{"a read-only app reads and does not write", []Grant{readOnly}, Admin, "", Granted, Required},
+		{"a refusal is told for reading only", []Grant{refused}, "", "", Reauthorize, Required},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			grants := complete("", row.grants)
+			read := direction(TeamsToProCall, true, grants, func(g Grant) bool { return g.Kind == User || canRead(g) })
+			write := direction(ProCallToTeams, true, grants, func(g Grant) bool { return g.Kind == Admin && canWrite(g) })
+			if read.Carrier != row.read || read.State != row.readState || write.Carrier != row.write || write.State != row.writeState {
+				t.Errorf("read %+v, write %+v", read, write)
+			}
+			if !write.AuthorizationRequired() && write.Carrier == "" {
+				t.Error("an enabled direction without carrier is not required")
+			}
+		})
+	}
+}
+
+func TestThisPackageNeedsNoSDK(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"azure-sdk-for-go", "microsoft-authentication", "golang.org/x/oauth2", "go-oidc"} {
+		if strings.Contains(string(out), name) {
+			t.Errorf("package consent depends on %s", name)
+		}
+	}
+}
