@@ -1,6 +1,7 @@
 package consentcallback_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	devEntra "procallteams/dev/entra"
 	"procallteams/internal/consent"
+	"procallteams/internal/secret"
 )
 
 // The tests of this file attack the callbacks, one or more per point of the
@@ -340,6 +342,32 @@ func TestPoint12TheGrantedScopesAndARefreshTokenAreDemanded(t *testing.T) {
 				t.Errorf("Key Vault holds %v", names)
 			}
 		})
+	}
+}
+
+// narrow is Entra granting less than was asked for, with status 200.
+type narrow struct {
+	consent.Issuer
+	cut func(*consent.SignedIn)
+}
+
+func (n narrow) Redeem(ctx context.Context, app consent.App, leg consent.Leg, code secret.Text) (consent.SignedIn, error) {
+	who, err := n.Issuer.Redeem(ctx, app, leg, code)
+	n.cut(&who)
+	return who, err
+}
+
+func TestPoint12ASuccessThatGrantsLessIsNoConsent(t *testing.T) {
+	for name, cut := range map[string]func(*consent.SignedIn){
+		"the permission": func(who *consent.SignedIn) { who.Scopes = []string{"User.ReadBasic.All"} },
+		"lasting":        func(who *consent.SignedIn) { who.Refresh = secret.Text{} },
+	} {
+		w := newWorld(t)
+		w.service.Issuer = narrow{w.service.Issuer, cut}
+		status, page := w.consentUser(w.reader)
+		if status != 200 || !strings.Contains(page, "Not connected") || !strings.Contains(page, name) || w.grant(w.reader).Works() {
+			t.Errorf("%s: ends with %d %s", name, status, page)
+		}
 	}
 }
 
