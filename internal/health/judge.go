@@ -51,7 +51,9 @@ type Push struct {
 	NextAttempt time.Time // zero when none is planned
 	Problem     string    // why the last attempt failed, empty after a success
 	Code        string
-	Stopped     bool // the target answered 410: off until an administrator switches it on
+	// ProblemSince is when pushes began to fail.
+	ProblemSince time.Time
+	Stopped      bool // the target answered 410: off until an administrator switches it on
 }
 
 // Input is what a judgement is made from: what one range query reads, and the
@@ -180,9 +182,9 @@ func pushing(now time.Time, p Push) (Finding, bool) {
 			Code: PushStopped, Fault: true, Title: "UCServer asked for pushes to stop (410)", Detail: p.Problem, Since: p.LastSuccess,
 			NextStep: "When the receiver is back, save the push address on the console again.", Who: "administrator",
 		}, true
-	case p.Problem != "" && (p.LastSuccess.IsZero() || now.Sub(p.LastSuccess) > patience):
+	case p.Problem != "" && now.Sub(p.ProblemSince) > patience:
 		return Finding{
-			Code: PushFailing, Fault: true, Title: "Pushes don't reach UCServer", Detail: p.Problem, Since: p.LastSuccess,
+			Code: PushFailing, Fault: true, Title: "Pushes don't reach UCServer", Detail: p.Problem, Since: p.ProblemSince,
 			NextStep: "Check the receiver and its address. Nothing is lost meanwhile; the bridge keeps trying.", Who: "operator",
 		}, true
 	case p.Behind > 0 && !p.BehindSince.IsZero() && now.Sub(p.BehindSince) > 3*time.Minute:

@@ -64,7 +64,7 @@ func TestWhatIsFoundAndHowItIsShown(t *testing.T) {
 		}, nil, false, health.Working},
 		{"throttled", func(in *health.Input) { in.Throttled = now.Add(time.Minute) }, []health.Code{health.Throttled}, false, health.Working},
 		{"UCServer is away", func(in *health.Input) {
-			in.Push = &health.Push{LastSuccess: ago(5 * time.Minute), Problem: "connection refused"}
+			in.Push = &health.Push{LastSuccess: ago(5 * time.Minute), Problem: "connection refused", ProblemSince: ago(4 * time.Minute)}
 		}, []health.Code{health.PushFailing}, true, health.Working},
 		{"UCServer said 410", func(in *health.Input) { in.Push = &health.Push{Stopped: true} }, []health.Code{health.PushStopped}, true, health.Working},
 		{"a fault stands before a note", func(in *health.Input) {

@@ -1,0 +1,192 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"procallteams/functions/status"
+	"procallteams/internal/access"
+	"procallteams/internal/consent"
+	"procallteams/internal/host"
+	"procallteams/internal/integration"
+	"procallteams/internal/secret"
+	"procallteams/internal/settings"
+)
+
+// done are the notices that a query may call up: fixed texts, so that a link
+// can't put words into our mouth.
+var done = map[string]notice{
+	"app":        {"ok", "The app registration is saved."},
+	"secret":     {"ok", "The client secret is stored in Key Vault."},
+	"directions": {"ok", "Saved. Changes take effect with the next sync."},
+	"push":       {"ok", "The push address is saved."},
+	"resumed":    {"ok", "Pushes go on."},
+	"revoked":    {"ok", "The credential is revoked. It is refused within 5 seconds."},
+}
+
+// refusal is a text that stands on the page instead of the change.
+type refusal struct{ text string }
+
+func (e refusal) Error() string { return e.text }
+
+// change does one step. Without a secret to show it ends with a redirect, so
+// that a reload repeats nothing.
+func (f *Function) change(w http.ResponseWriter, r *http.Request, name string) {
+	// Every form has a field: the Functions host may send a request without a body
+	// again and again (host 4.1037), and some steps must happen once.
+	if err := r.ParseForm(); err != nil || len(r.PostForm) == 0 {
+		f.home(w, r, http.StatusBadRequest, shown{Notice: notice{"bad", "The form did not arrive whole. Try again."}})
+		return
+	}
+	ctx, form := r.Context(), r.PostForm
+	who := access.AdministratorFrom(ctx)
+	var result shown
+	var flash string
+	var err error
+	switch name {
+	case "signout":
+		if err = f.Gate.End(w, r); err == nil {
+			w.Header().Set("Cache-Control", "no-store")
+			http.Redirect(w, r, "/api/console", http.StatusSeeOther)
+			return
+		}
+	case "app":
+		flash, err = f.saveApp(ctx, who, form)
+	case "directions":
+		flash = "directions"
+		_, _, err = f.Editor.Change(ctx, who, -1, directionsOf(form))
+	case "credential":
+		result.Token, err = f.credential(ctx, who, form)
+	case "credential/rotate":
+		var c access.Credential
+		c, result.Token.Value, err = rotated(f.Credentials.Rotate(ctx, who, form.Get("id")))
+		result.Token.Name = c.Name
+	case "credential/revoke":
+		flash, err = "revoked", f.Credentials.Revoke(ctx, who, form.Get("id"))
+	case "push":
+		flash = "push"
+		var made secret.Text
+		_, made, err = f.Editor.Change(ctx, who, -1, func(i *settings.Integration) { i.PushURL = form.Get("pushurl") })
+		result.PushSecret = made.Reveal()
+	case "push/secret":
+		var made secret.Text
+		made, err = f.Editor.ReplacePushSecret(ctx, who)
+		result.PushSecret = made.Reveal()
+	case "push/resume":
+		flash, err = "resumed", f.resume(ctx)
+	case "check":
+		report := status.Run(ctx, f.Checks, f.Now)
+		result.Report = &report
+	default:
+		f.home(w, r, http.StatusNotFound, shown{Notice: notice{"bad", "There is no such step."}})
+		return
+	}
+	switch {
+	case err != nil && result.PushSecret == "":
+		f.refuse(w, r, err)
+	case err != nil: // the secret exists, only its predecessor could not be disabled
+		host.Log(ctx, f.Log).Warn("console", "step", name, "error", err.Error())
+		f.home(w, r, http.StatusOK, result)
+	case result.made():
+		f.home(w, r, http.StatusOK, result)
+	default:
+		host.Log(ctx, f.Log).Info("changed on the console", "step", name)
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, "/api/console?done="+flash, http.StatusSeeOther)
+	}
+}
+
+// saveApp stores tenant, client id and client secret, as far as they are given.
+func (f *Function) saveApp(ctx context.Context, who string, form url.Values) (string, error) {
+	text := strings.TrimSpace(form.Get("clientsecret"))
+	saved, _, err := f.Editor.Change(ctx, who, -1, func(i *settings.Integration) {
+		i.Tenant, i.ClientID, i.Credential = form.Get("tenant"), form.Get("clientid"), settings.SecretInKeyVault
+	})
+	if err != nil || text == "" {
+		return "app", err
+	}
+	if err := f.Editor.Audit.Record(ctx, saved.Tenant, access.Change{Who: who, What: "client secret replaced", At: f.Now()}); err != nil {
+		return "", err
+	}
+	if err := f.SetClientSecret(ctx, secret.New(text)); err != nil {
+		return "", err
+	}
+	// A fresh token shows at once whether Entra accepts the secret; upkeep looks
+	// again anyway.
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	if err := f.Probe(ctx); err != nil {
+		host.Log(ctx, f.Log).Warn("probe after a new client secret", "error", err.Error())
+	}
+	return "secret", nil
+}
+
+// directionsOf applies the form of step 3: boxes that are not ticked are absent.
+func directionsOf(form url.Values) func(*settings.Integration) {
+	of := func(name string) settings.Participation {
+		if form.Get(name) == "everyone" {
+			return settings.Everyone
+		}
+		return settings.Nobody
+	}
+	return func(i *settings.Integration) {
+		i.TeamsToProCall, i.ProCallToTeams, i.Paused = of("teamstoprocall"), of("procalltoteams"), form.Get("paused") == "yes"
+	}
+}
+
+// token is a credential's token, shown once.
+type token struct{ Name, Value string }
+
+func rotated(c access.Credential, value secret.Text, err error) (access.Credential, string, error) {
+	return c, value.Reveal(), err
+}
+
+func (f *Function) credential(ctx context.Context, who string, form url.Values) (token, error) {
+	var scopes []access.Scope
+	for _, scope := range form["scope"] {
+		scopes = append(scopes, access.Scope(scope))
+	}
+	name := strings.TrimSpace(form.Get("name"))
+	if err := access.ValidateRequest(name, scopes); err != nil {
+		return token{}, refusal{strings.ReplaceAll(err.Error(), "\n", "; ")}
+	}
+	c, value, err := rotated(f.Credentials.Create(ctx, who, name, scopes))
+	return token{c.Name, value}, err
+}
+
+func (f *Function) resume(ctx context.Context) error {
+	tenant, err := f.Gate.Tenant(ctx)
+	if err != nil || tenant == "" {
+		return err
+	}
+	return f.Resume(ctx, tenant)
+}
+
+// refuse shows the page with what stands against the change, and what to do.
+func (f *Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	text, code := "", http.StatusUnprocessableEntity
+	_, badSecret := errors.AsType[*consent.SecretError](err)
+	_, unset := errors.AsType[*consent.UnsetError](err)
+	own, isOwn := errors.AsType[refusal](err)
+	switch {
+	case isOwn:
+		text = own.text
+	case badSecret || unset:
+		text = err.Error()
+	case errors.Is(err, access.ErrUnknown):
+		text = "There is no such credential any more."
+	case errors.Is(err, access.ErrNoTenant):
+		text = "Save the tenant first (step 1): a credential belongs to a tenant."
+	default:
+		d, expected := integration.Explain(err)
+		if !expected {
+			host.Log(r.Context(), f.Log).Error("console", "error", err.Error())
+		}
+		text, code = d.Title+". "+d.Detail+". "+d.NextStep, d.Status
+	}
+	f.home(w, r, code, shown{Notice: notice{"bad", strings.ReplaceAll(text, "..", ".")}, Kept: r.PostForm})
+}

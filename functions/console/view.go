@@ -1,0 +1,271 @@
+package console
+
+import (
+	_ "embed"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"procallteams/functions/status"
+	"procallteams/internal/access"
+	"procallteams/internal/consent"
+	"procallteams/internal/health"
+	"procallteams/internal/host"
+	"procallteams/internal/page"
+	"procallteams/internal/report"
+	"procallteams/internal/settings"
+)
+
+//go:embed console.html
+var text string
+
+var texts = page.Parse("console", text)
+
+// notice is one sentence at the top; Tone is ok, wait, bad or empty for none.
+type notice struct{ Tone, Text string }
+
+// shown is what one answer shows beside the state. Secrets are shown once.
+type shown struct {
+	Notice     notice
+	Token      token
+	PushSecret string
+	Report     *status.Report
+	// Kept is the refused form, so that nothing must be typed again.
+	Kept url.Values
+}
+
+// made reports whether there is something that a redirect would lose.
+func (s shown) made() bool { return s.Token.Value != "" || s.PushSecret != "" || s.Report != nil }
+
+// welcome is the sign-in.
+func (f *Function) welcome(w http.ResponseWriter, r *http.Request, code int, n notice) {
+	if !f.made.Load() {
+		if _, err := f.Setup.Code.Ensure(r.Context()); err != nil {
+			host.Log(r.Context(), f.Log).Error("set-up code could not be made", "error", err.Error())
+			if n == (notice{}) {
+				n = notice{"bad", "The set-up code can't be made or read: " + err.Error() + "."}
+			}
+		} else {
+			f.made.Store(true)
+		}
+	}
+	next := r.URL.Query().Get("next")
+	if next == "" {
+		next = r.PostFormValue("next")
+	}
+	vault, _, _ := strings.Cut(f.KeyVault.Hostname(), ".")
+	page.Render(w, code, page.Page{Title: "Sign in", Body: page.Execute(texts, "welcome", map[string]any{
+		"Notice": n, "Next": onward(next), "Vault": vault, "Secret": access.SetupCodeName, "Role": AdminRole,
+		"Entra": f.SignIn != nil && f.appKnown(r),
+	})})
+}
+
+// appKnown reports whether there is an app registration to sign in with.
+func (f *Function) appKnown(r *http.Request) bool {
+	current, _, err := f.Editor.Store.Load(r.Context())
+	return err == nil && current.Tenant != "" && current.ClientID != ""
+}
+
+// view is the data of the page.
+type view struct {
+	shown
+	State      report.State
+	Overall    health.DirectionState
+	Directions []direction
+	Read       health.Direction
+	Grants     []grant
+	Findings   []health.Finding
+	Redirects  []string
+	Machines   []access.Credential
+	Scopes     []access.Scope
+	Warnings   []string
+	AppFixed   map[string]bool
+	Tenant     string // as typed, when it was refused
+	ClientID   string
+	PushURL    string
+	HasSecret  bool // a client secret comes from an app setting
+	Everyone   settings.Participation
+	Now        time.Time
+}
+
+type direction struct {
+	health.Direction
+	Title string
+}
+
+// grant is one consent as the page shows it.
+type grant struct {
+	consent.Grant
+	Title, Why, Button string
+}
+
+// home is the page.
+func (f *Function) home(w http.ResponseWriter, r *http.Request, code int, s shown) {
+	state, err := f.Read(r.Context())
+	var machines []access.Credential
+	if err == nil {
+		machines, err = f.Credentials.List(r.Context())
+	}
+	// What was made is shown even when the rest can't be read: there is no second
+	// time.
+	if err != nil && s.Token == (token{}) && s.PushSecret == "" {
+		f.unavailable(w, r, err)
+		return
+	}
+	v := f.view(state, machines, s)
+	p := page.Page{Title: "Teams and ProCall", User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "home", v)}
+	if !s.made() && s.Notice.Tone != "bad" {
+		p.Refresh = refresh(v)
+	}
+	page.Render(w, code, p)
+}
+
+// refresh loads the page again while something is about to change by itself, so
+// that consent given in the portal shows without a reload.
+func refresh(v view) time.Duration {
+	waiting := slices.ContainsFunc(v.Grants, func(g grant) bool { return g.State == consent.Waiting })
+	if waiting || v.Read.State == health.Starting {
+		return 15 * time.Second
+	}
+	return 0
+}
+
+func who(administrator string) string {
+	if administrator == access.BySetupCode {
+		return "Signed in with the set-up code"
+	}
+	return "Signed in as " + administrator
+}
+
+func (f *Function) view(state report.State, machines []access.Credential, s shown) view {
+	now := f.Now().UTC()
+	v := view{
+		shown: s, State: state, Findings: health.Assess(now, state.Input), Scopes: access.Scopes, Warnings: f.Warnings,
+		Tenant: state.Settings.Tenant, ClientID: state.Settings.ClientID, PushURL: state.Settings.PushURL,
+		HasSecret: f.SecretFixed, Everyone: settings.Everyone, Now: now, AppFixed: map[string]bool{},
+		Redirects: []string{f.Public.JoinPath("/api/consent/user/callback").String(), f.Public.JoinPath("/api/consent/admin/callback").String()},
+	}
+	if f.SignIn != nil {
+		v.Redirects = append(v.Redirects, f.Public.JoinPath("/api/console/signin").String())
+	}
+	for _, name := range state.Fixed {
+		v.AppFixed[name] = true
+	}
+	keep := func(field *string, name string) {
+		if s.Kept.Has(name) {
+			*field = s.Kept.Get(name)
+		}
+	}
+	keep(&v.Tenant, "tenant")
+	keep(&v.ClientID, "clientid")
+	keep(&v.PushURL, "pushurl")
+	directions := health.Directions(now, state.Input)
+	v.Overall, v.Read = health.Overall(directions), directions[0]
+	v.Directions = []direction{{directions[0], "Teams to ProCall"}, {directions[1], "ProCall to Teams"}}
+	v.Grants = grants(state.Grants)
+	for _, c := range machines {
+		if c.Revoked.IsZero() {
+			v.Machines = append(v.Machines, c)
+		}
+	}
+	return v
+}
+
+// grants are all stored consents, and a line for each kind that has none.
+func grants(stored []consent.Grant) []grant {
+	var shown []grant
+	for _, g := range []grant{
+		{consent.Grant{Kind: consent.User, State: consent.Required}, "User consent", "A person lets the bridge read presences in their name. Optional once the admin consent works.", "Sign in and consent"},
+		{consent.Grant{Kind: consent.Admin, State: consent.Required}, "Admin consent", "An administrator of the tenant lets the bridge read and write presences without a person. It keeps working when passwords change.", "Consent for the organisation"},
+	} {
+		kind := g.Kind
+		found := false
+		for _, one := range stored {
+			if one.Kind == kind {
+				g.Grant, found = one, true
+				shown = append(shown, g)
+			}
+		}
+		if !found {
+			shown = append(shown, g)
+		}
+	}
+	return shown
+}
+
+// Tone is the colour of the state's badge.
+func (g grant) Tone() string {
+	switch g.State {
+	case consent.Granted:
+		return "ok"
+	case consent.Waiting, consent.Expiring, consent.Unverified:
+		return "wait"
+	case consent.Required:
+		return ""
+	}
+	return "bad"
+}
+
+// Again is the text of the button.
+func (g grant) Again() string {
+	if g.Works() {
+		return "Renew"
+	}
+	return g.Button
+}
+
+// Who names the account of a user consent.
+func (g grant) Who() string {
+	if g.Account.Name != "" && g.Account.UPN != "" {
+		return g.Account.Name + " (" + g.Account.UPN + ")"
+	}
+	return g.Account.Name + g.Account.UPN
+}
+
+// Tone is the colour of the state's badge.
+func (d direction) Tone() string { return tone(d.State) }
+
+func tone(state health.DirectionState) string {
+	switch state {
+	case health.Working, health.Ready:
+		return "ok"
+	case health.Starting, health.Paused:
+		return "wait"
+	case health.AuthorizationRequired, health.StaleState:
+		return "bad"
+	}
+	return ""
+}
+
+// Ago says how long ago t was, exactly enough for a person.
+func (v view) Ago(t time.Time) string {
+	d := v.Now.Sub(t)
+	switch {
+	case t.IsZero():
+		return "never"
+	case d < 2*time.Second:
+		return "just now"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d seconds ago", d/time.Second)
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d minutes ago", d/time.Minute)
+	}
+	return t.UTC().Format("2006-01-02 15:04 UTC")
+}
+
+// Coarse is a time that is known to ten minutes only.
+func (v view) Coarse(t time.Time) string {
+	if t.IsZero() {
+		return "not used yet"
+	}
+	return "last used around " + t.UTC().Format("2006-01-02 15:04 UTC")
+}
+
+// At is a moment, for details.
+func (v view) At(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// HasScope reports whether a box is ticked at first.
+func (v view) HasScope(s access.Scope) bool { return s == access.Read }
