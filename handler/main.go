@@ -1,0 +1,41 @@
+// Command handler is the custom handler of the Functions app: it reads the app
+// settings, builds the clients, and serves the functions. No logic lives here.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"procallteams/internal/host"
+	"procallteams/internal/settings"
+)
+
+func main() {
+	// Lines on standard output are Information for the host, whatever they say;
+	// the level inside is ours.
+	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+	err := serve(log)
+	log.Error("handler ended", "error", err.Error())
+	os.Exit(1) // never 0: the host would not start it again
+}
+
+// serve listens before anything slow happens: every client connects at its first
+// use, so that the readiness probe is answered even while Azure is not reachable.
+func serve(log *slog.Logger) error {
+	h := host.New(log)
+	bootstrap, err := settings.Load(os.Environ())
+	if err == nil {
+		for _, warning := range bootstrap.Warnings {
+			log.Warn("app settings", "warning", warning)
+		}
+		var bodies functions
+		if bodies, err = wire(bootstrap, log); err == nil {
+			bodies.register(h)
+			return h.Serve(context.Background(), os.Getenv)
+		}
+	}
+	log.Error("refusing every call", "error", err.Error())
+	refusing(err, log).register(h)
+	return h.Serve(context.Background(), os.Getenv)
+}

@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"procallteams/functions/consentcallback"
+	"procallteams/functions/consentstart"
+	"procallteams/functions/console"
+	"procallteams/functions/credentials"
+	"procallteams/functions/health"
+	integrationfunc "procallteams/functions/integration"
+	"procallteams/functions/presencechanges"
+	"procallteams/functions/presencepush"
+	"procallteams/functions/presencesnapshot"
+	"procallteams/functions/presencesync"
+	"procallteams/functions/status"
+	"procallteams/functions/upkeep"
+	"procallteams/internal/access"
+	"procallteams/internal/consent"
+	"procallteams/internal/entra"
+	"procallteams/internal/feed"
+	"procallteams/internal/graph"
+	judging "procallteams/internal/health"
+	"procallteams/internal/integration"
+	"procallteams/internal/keyvault"
+	"procallteams/internal/poll"
+	"procallteams/internal/presence"
+	"procallteams/internal/report"
+	"procallteams/internal/secret"
+	"procallteams/internal/settings"
+	"procallteams/internal/storage"
+	"procallteams/internal/ucserver"
+)
+
+// Adapters fulfil the ports of their consumers.
+var (
+	_ presencesync.Graph  = (*graph.Client)(nil)
+	_ presencesync.Tokens = (*consent.Service)(nil)
+	_ console.SignIn      = (*consent.Service)(nil)
+	_ consent.Addresses   = (*entra.Client)(nil)
+	_ consent.Issuer      = (*entra.Client)(nil)
+	_ consent.Vault       = (*keyvault.Vault)(nil)
+	_ access.Vault        = (*keyvault.Vault)(nil)
+	_ integration.Tenants = (*entra.Client)(nil)
+)
+
+// clients are what reaches outside, and what more than one function shares.
+type clients struct {
+	settings.Bootstrap
+	log      *slog.Logger
+	now      func() time.Time
+	storage  *storage.Storage
+	settings storage.Settings
+	identity *entra.Identity
+	vault    *keyvault.Vault
+	entra    *entra.Client
+	graph    *graph.Client
+	consent  *consent.Service
+	gate     *access.Gate
+	setup    *access.Kept
+	signing  *access.Kept
+}
+
+// connect builds the clients. Nothing is contacted yet.
+func connect(b settings.Bootstrap, log *slog.Logger) (c clients, err error) {
+	c = clients{Bootstrap: b, log: log, now: time.Now}
+	if c.identity, err = entra.ManagedIdentity(b.ManagedIdentity, nil); err != nil {
+		return c, err
+	}
+	store := c.identity
+	if b.Storage.IdentityClientID != b.ManagedIdentity {
+		if store, err = entra.ManagedIdentity(b.Storage.IdentityClientID, nil); err != nil {
+			return c, err
+		}
+	}
+	if c.storage, err = storage.Open(b.Storage, store, nil); err != nil {
+		return c, err
+	}
+	c.settings = storage.Settings{Storage: c.storage, Overrides: b.Overrides}
+	if c.vault, err = keyvault.Open(b.KeyVault, c.identity, nil); err != nil {
+		return c, err
+	}
+	c.entra = &entra.Client{Cloud: b.Cloud}
+	if c.graph, err = graph.New(graph.Config{Endpoint: b.Cloud.Graph}); err != nil {
+		return c, err
+	}
+	c.consent = consent.New(consent.Config{
+		Settings: c.settings, Addresses: c.entra, Issuer: c.entra, Vault: c.vault,
+		Grants: storage.Grants{Storage: c.storage}, Flows: storage.Flows{Storage: c.storage},
+		Read: c.harmlessRead, Public: b.Public, ClientSecret: b.Overrides.ClientSecret,
+		Administrator: access.AdministratorFrom, Log: log,
+	})
+	c.gate = &access.Gate{Public: b.Public, Credentials: c.storage, Sessions: c.storage, Tenant: c.settings.Tenant, Now: c.now, Log: log}
+	c.setup = &access.Kept{Name: access.SetupCodeName, Vault: c.vault, Versions: c.storage, Make: access.MakeSetupCode}
+	c.signing = &access.Kept{Name: access.PushSecretName, Vault: c.vault, Versions: c.storage, Make: access.MakePushSecret}
+	return c, nil
+}
+
+// wire makes the functions.
+func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
+	c, err := connect(b, log)
+	if err != nil {
+		return functions{}, err
+	}
+	version := buildVersion()
+	pusher := c.pusher()
+	reader := report.Reader{Settings: c.settings.Load, Now: c.storage.Now, Push: pushState(pusher), Interval: b.Interval}
+	keys := access.Credentials{Store: c.storage, Tenant: c.settings.Tenant, Audit: c.storage, Now: c.now}
+	editor := integration.Editor{Store: c.settings, Tenants: c.entra, Audit: c.storage, PushSecret: c.signing, Now: c.now}
+	checks := c.checks()
+	feeds := poll.Feeds{
+		Watch: &feed.Watch[poll.View]{Read: c.view, Every: time.Second},
+		Open:  func(tenant string) feed.Reader { return c.storage.Feed(tenant) },
+		Books: &feed.Shelf{},
+	}
+	sync := &presencesync.Function{
+		Storage: c.storage, Settings: c.settings, Graph: c.graph, Tokens: c.consent,
+		Names: filepath.Join(b.ScriptRoot, "config", "usermatching.csv"), Interval: b.Interval, Now: c.now, Log: log,
+	}
+	consumers := func(ctx context.Context) ([]access.Credential, error) {
+		tenant, err := c.settings.Tenant(ctx)
+		if err != nil || tenant == "" {
+			return nil, err
+		}
+		return c.storage.Credentials(ctx, tenant)
+	}
+	return functions{
+		consentStart:    consentstart.Function{Consent: c.consent, Administrator: c.gate.Administrator},
+		consentCallback: consentcallback.Function{Consent: c.consent, Administrator: c.gate.Administrator},
+		console: &console.Function{
+			Gate: c.gate, Setup: access.SetupCode{Code: c.setup, Tries: c.storage, Limiter: access.NewSetupLimiter(), Now: c.now},
+			SignIn: c.consent, Editor: editor, Credentials: keys, Read: reader.Read, Checks: checks,
+			SetClientSecret: c.consent.SetClientSecret, SecretFixed: !b.Overrides.ClientSecret.Empty(),
+			Probe: c.consent.Probe, Resume: pusher.Resume,
+			Public: b.Public, KeyVault: b.KeyVault, Warnings: b.Warnings, Now: c.now, Log: log,
+		},
+		credentials: c.gate.Administrator(credentials.Function{Credentials: keys, Log: log}),
+		health:      c.gate.Either(access.Monitor, health.Function{Read: reader.Read, Version: version, Now: c.now}.ServeCaller),
+		integration: c.gate.Administrator(integrationfunc.Function{Editor: editor, Log: log}),
+		status: c.gate.Either(access.Monitor, status.Function{
+			Read: reader.Read, Consumers: consumers, Checks: checks, Version: version, Warnings: b.Warnings, Now: c.now, Log: log,
+		}.ServeCaller),
+		presenceSnapshot: c.gate.Machine(access.Read, presencesnapshot.Function{Feeds: feeds, Log: log}.ServeConsumer),
+		presenceChanges:  c.gate.Machine(access.Read, presencechanges.Function{Feeds: feeds, Log: log}.ServeConsumer),
+		presenceSync:     sync.Run,
+		presencePush:     pusher.Run,
+		upkeep: upkeep.Function{Log: log, Duties: []upkeep.Duty{
+			{Name: "make the set-up code", Do: func(ctx context.Context) error { _, err := c.setup.Ensure(ctx); return err }},
+			{Name: "deliver what no wake-up announced", Do: pusher.Sweep},
+			{Name: "look at the consents", Do: c.consent.Probe},
+			{Name: "retire the previous tenant", Do: c.settings.Repair},
+			{Name: "forget old changes", Do: c.trim},
+		}}.Run,
+	}, nil
+}
+
+// noOne is an object id that no account has: asking for its presence proves a
+// permission without reading anybody (design invariant 9).
+const noOne = presence.UserID("00000000-0000-0000-0000-000000000000")
+
+// harmlessRead asks Graph for nobody's presence and returns Graph's status.
+func (c clients) harmlessRead(ctx context.Context, token secret.Text) (int, error) {
+	_, err := c.graph.Presences(ctx, token, []presence.UserID{noOne})
+	if refusal, ok := errors.AsType[*graph.Error](err); ok {
+		return refusal.Status, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return http.StatusOK, nil
+}
+
+// view is what polls need of a tenant: one storage operation.
+func (c clients) view(ctx context.Context, tenant string) (poll.View, error) {
+	view, _, err := c.look(ctx, tenant)
+	return view, err
+}
+
+func (c clients) look(ctx context.Context, tenant string) (poll.View, settings.Integration, error) {
+	now, err := c.storage.Now(ctx, tenant)
+	if err != nil {
+		return poll.View{}, settings.Integration{}, err
+	}
+	current, _ := now.Settings.Override(c.Overrides)
+	if now.Retired {
+		current.PushURL = ""
+	}
+	view := poll.View{Head: now.Head}
+	fresh := &view.Freshness
+	if asOf := now.Heartbeat.AsOf; !asOf.IsZero() {
+		fresh.AsOf = &asOf
+	}
+	moment := c.now()
+	fresh.Stale, fresh.StaleReason = judging.Stale(moment, now.Heartbeat, current)
+	found := judging.Assess(moment, judging.Input{
+		Settings: current, Heartbeat: now.Heartbeat, Grants: now.Grants, Throttled: now.ThrottledUntil, Interval: c.Interval,
+	})
+	fresh.Health = poll.Health{Status: "ok", Codes: []string{}}
+	if judging.Failing(found) {
+		fresh.Health.Status = "failing"
+	}
+	for _, finding := range found {
+		fresh.Health.Codes = append(fresh.Health.Codes, string(finding.Code))
+	}
+	return view, current, nil
+}
+
+// pusher is presencepush.
+func (c clients) pusher() presencepush.Function {
+	return presencepush.Function{
+		Tenant: c.settings.Tenant,
+		Look: func(ctx context.Context, tenant string) (presencepush.View, error) {
+			view, current, err := c.look(ctx, tenant)
+			return presencepush.View{View: view, URL: current.PushURL}, err
+		},
+		Open:    func(tenant string) presencepush.Store { return c.storage.Feed(tenant) },
+		Secrets: signingSecret{c.signing},
+		Sender:  &ucserver.Client{},
+		Wake: func(ctx context.Context, tenant string) error {
+			message, err := json.Marshal(presencepush.WakeUp{Tenant: tenant})
+			if err != nil {
+				return err
+			}
+			return c.storage.Send(ctx, storage.PresencePushQueue, message)
+		},
+		Now: c.now, Log: c.log,
+	}
+}
+
+type signingSecret struct{ *access.Kept }
+
+// PushSecret makes the secret if the push address came from an app setting, so
+// that no page has made it.
+func (s signingSecret) PushSecret(ctx context.Context) (secret.Text, error) { return s.Ensure(ctx) }
+
+// pushState tells the judgements where the pushed consumer stands.
+func pushState(pusher presencepush.Function) func(context.Context, string) (*judging.Push, error) {
+	return func(ctx context.Context, tenant string) (*judging.Push, error) {
+		s, err := pusher.State(ctx, tenant)
+		if err != nil {
+			return nil, err
+		}
+		push := &judging.Push{
+			Behind: s.Behind, LastSuccess: s.LastSuccess, NextAttempt: s.NextAttempt,
+			Problem: s.Problem, Code: s.ProblemCode, ProblemSince: s.ProblemSince, Stopped: s.Stopped,
+		}
+		if s.Position.Epoch != "" {
+			push.Position = s.Position.ID.String()
+		}
+		return push, nil
+	}
+}
+
+// trim forgets what is older than the retention.
+func (c clients) trim(ctx context.Context) error {
+	current, _, err := c.settings.Load(ctx)
+	if err != nil || current.Tenant == "" {
+		return err
+	}
+	_, _, err = c.storage.Feed(current.Tenant).Trim(ctx, c.now(), current.RetentionDuration())
+	return err
+}
+
+// buildVersion is the commit that the binary was built from, as far as known.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			return fmt.Sprintf("%.12s", setting.Value)
+		}
+	}
+	return info.Main.Version
+}
