@@ -70,7 +70,7 @@ func (f *Function) change(w http.ResponseWriter, r *http.Request, name string) {
 	case "push":
 		flash = "push"
 		var made secret.Text
-		_, made, err = f.Editor.Change(ctx, who, -1, func(i *settings.Integration) { i.PushURL = form.Get("pushurl") })
+		_, made, err = f.Editor.Change(ctx, who, -1, func(i *settings.Integration) { i.PushURL = form.Get("pushUrl") })
 		result.PushSecret = made.Reveal()
 	case "push/secret":
 		var made secret.Text
@@ -102,9 +102,9 @@ func (f *Function) change(w http.ResponseWriter, r *http.Request, name string) {
 
 // saveApp stores tenant, client id and client secret, as far as they are given.
 func (f *Function) saveApp(ctx context.Context, who string, form url.Values) (string, error) {
-	text := strings.TrimSpace(form.Get("clientsecret"))
+	text := strings.TrimSpace(form.Get("clientSecret"))
 	saved, _, err := f.Editor.Change(ctx, who, -1, func(i *settings.Integration) {
-		i.Tenant, i.ClientID, i.Credential = form.Get("tenant"), form.Get("clientid"), settings.SecretInKeyVault
+		i.Tenant, i.ClientID, i.Credential = form.Get("tenant"), form.Get("clientId"), settings.SecretInKeyVault
 	})
 	if err != nil || text == "" {
 		return "app", err
@@ -134,7 +134,7 @@ func directionsOf(form url.Values) func(*settings.Integration) {
 		return settings.Nobody
 	}
 	return func(i *settings.Integration) {
-		i.TeamsToProCall, i.ProCallToTeams, i.Paused = of("teamstoprocall"), of("procalltoteams"), form.Get("paused") == "yes"
+		i.TeamsToProCall, i.ProCallToTeams, i.Paused = of("teamsToProCall"), of("proCallToTeams"), form.Get("paused") == "yes"
 	}
 }
 

@@ -160,8 +160,8 @@ func (f *Function) view(state report.State, machines []access.Credential, s show
 		}
 	}
 	keep(&v.Tenant, "tenant")
-	keep(&v.ClientID, "clientid")
-	keep(&v.PushURL, "pushurl")
+	keep(&v.ClientID, "clientId")
+	keep(&v.PushURL, "pushUrl")
 	directions := health.Directions(now, state.Input)
 	v.Overall, v.Read = health.Overall(directions), directions[0]
 	v.Directions = []direction{{directions[0], "Teams to ProCall"}, {directions[1], "ProCall to Teams"}}
