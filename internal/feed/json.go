@@ -33,6 +33,6 @@ func (c Change) MarshalJSON() ([]byte, error) {
 		OutOfOffice  bool                  `json:"outOfOffice"`
 		Source       presence.Source       `json:"source"`
 		ObservedAt   time.Time             `json:"observedAt"`
-		ProCall      presence.Contribution `json:"procall"`
-	}{c.ID, c.Kind, c.User, c.UCID, c.Entra, o.Availability, o.Activity, o.OutOfOffice, o.Source, c.ObservedAt, o.ProCall})
+		ProCall      presence.ProCall      `json:"procall"`
+	}{c.ID, c.Kind, c.User, c.UCID, c.Entra, o.Availability, o.Activity, o.OutOfOffice, o.Source, c.ObservedAt, o.View()})
 }
