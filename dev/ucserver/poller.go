@@ -182,7 +182,8 @@ func (p *Poller) list(ctx context.Context) (cursor, epoch string, err error) {
 			}
 			return "", "", fmt.Errorf("list presences: %w", err)
 		}
-		if page.Epoch == "" || page.Cursor == "" {
+		// No epoch: nothing was ever published, so there can't be an item.
+		if page.Cursor == "" || page.Epoch == "" && len(page.Items) > 0 {
 			p.Inbox().breach("a snapshot page lacks epoch or cursor")
 			return "", "", fmt.Errorf("list presences: no epoch or cursor: %w", errRestart)
 		}
