@@ -327,6 +327,17 @@ func TestAKeptSecretThatIsGoneIsMadeAgain(t *testing.T) {
 	if err != nil || third.Equal(second) {
 		t.Errorf("Replace(): %v", err)
 	}
+	warm := kept()
+	if err := warm.Check(t.Context()); err != nil {
+		t.Errorf("Check() = %v", err)
+	}
+	if err := shared.Disable(t.Context(), name, "v3"); err != nil {
+		t.Fatal(err)
+	}
+	if err := warm.Check(t.Context()); !errors.Is(err, secret.ErrNotFound) {
+		t.Errorf("Check() from memory: %v", err)
+	}
+	delete(shared.disabled, "v3")
 	if got, err := kept().Get(t.Context()); err != nil || !got.Equal(third) {
 		t.Errorf("another process does not see the replaced secret: %v", err)
 	}

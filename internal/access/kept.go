@@ -106,6 +106,22 @@ func (k *Kept) Ensure(ctx context.Context) (secret.Text, error) {
 	return value, err
 }
 
+// Check makes sure that there is a secret and reads it from the vault now, not
+// from this process's memory: for whoever asks whether the vault answers.
+func (k *Kept) Check(ctx context.Context) error {
+	if _, err := k.Ensure(ctx); err != nil {
+		return err
+	}
+	version, _, err := k.Versions.Version(ctx, k.Name)
+	if err != nil {
+		return fmt.Errorf("read which %s is in force: %w", k.Name, err)
+	}
+	if _, err := k.Vault.GetVersion(ctx, k.Name, version); err != nil {
+		return fmt.Errorf("read %s from Key Vault: %w", k.Name, err)
+	}
+	return nil
+}
+
 // Replace makes a new value and returns it; the old one is no longer in force.
 func (k *Kept) Replace(ctx context.Context) (secret.Text, error) {
 	old, etag, err := k.Versions.Version(ctx, k.Name)

@@ -93,7 +93,7 @@ func Directions(now time.Time, in Input) []Direction {
 		write.Carrier = consent.Admin
 		if admin.Works() {
 			write.State, write.Since = Ready, admin.Since
-			write.Reason = "the permission is there; this version does not write calls to Teams yet"
+			write.Reason = "The permission is there; this version does not write calls to Teams yet."
 		} else {
 			write.blocked(required(RequiredWrite, "", admin), admin.Code)
 		}
