@@ -115,7 +115,7 @@ func (p *Poller) Run(ctx context.Context) error {
 		if cursor == "" {
 			cursor, epoch, err = p.list(ctx)
 		} else {
-			cursor, pause, err = p.watch(ctx, cursor, epoch)
+			cursor, epoch, pause, err = p.watch(ctx, cursor, epoch)
 		}
 		if ctx.Err() != nil {
 			break
@@ -206,23 +206,24 @@ func (p *Poller) list(ctx context.Context) (cursor, epoch string, err error) {
 	return first.Cursor, first.Epoch, nil
 }
 
-// watch reads the changes after a cursor and returns the next cursor.
-func (p *Poller) watch(ctx context.Context, cursor, epoch string) (next string, pause time.Duration, err error) {
+// watch reads the changes after a cursor and returns the next cursor. The cursor
+// of no epoch, from before anything was published, leads into the first one.
+func (p *Poller) watch(ctx context.Context, cursor, epoch string) (next, nextEpoch string, pause time.Duration, err error) {
 	wait := cmp.Or(p.Wait, 25*time.Second)
 	limit := cmp.Or(p.ChangeLimit, 1000)
 	q := url.Values{"cursor": {cursor}, "limit": {strconv.Itoa(limit)}, "wait": {strconv.Itoa(int(max(wait, 0) / time.Second))}}
 	begin := time.Now()
 	var page changesPage
 	if err := p.get(ctx, "/api/v1/presence/changes", q, max(wait, 0)+20*time.Second, &page); err != nil {
-		return cursor, 0, fmt.Errorf("read changes: %w", err)
+		return cursor, epoch, 0, fmt.Errorf("read changes: %w", err)
 	}
 	switch {
-	case page.Epoch != epoch:
+	case page.Epoch != epoch && epoch != "":
 		p.Inbox().breach("changes of epoch %q came for a cursor of epoch %q", page.Epoch, epoch)
-		return "", 0, fmt.Errorf("read changes: epoch: %w", errRestart)
+		return "", "", 0, fmt.Errorf("read changes: epoch: %w", errRestart)
 	case page.Cursor == "":
 		p.Inbox().breach("changes lack a cursor")
-		return "", 0, fmt.Errorf("read changes: no cursor: %w", errRestart)
+		return "", "", 0, fmt.Errorf("read changes: no cursor: %w", errRestart)
 	case len(page.Changes) > limit:
 		p.Inbox().breach("%d changes came for limit %d", len(page.Changes), limit)
 	case len(page.Changes) > 0 && page.Cursor == cursor:
@@ -233,13 +234,13 @@ func (p *Poller) watch(ctx context.Context, cursor, epoch string) (next string, 
 			p.Inbox().breach("changes: %v", err)
 		}
 	}
-	p.Inbox().take(epoch, Position{}, page.Changes)
+	p.Inbox().take(page.Epoch, Position{}, page.Changes)
 	p.Inbox().listen(page.Freshness, len(page.Changes))
 	if len(page.Changes) == 0 {
 		// A server that does not hold the request must not be asked in a loop.
 		pause = cmp.Or(p.Interval, time.Second) - time.Since(begin)
 	}
-	return page.Cursor, pause, nil
+	return page.Cursor, page.Epoch, pause, nil
 }
 
 // get reads one answer. An answer other than 200 is an answerError.
