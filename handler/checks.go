@@ -18,7 +18,7 @@ func (c clients) checks() []status.Check {
 			return "table read", err
 		}, NextStep: "Check the storage account and the roles of the bridge's identity."},
 		{Name: "Key Vault", Run: func(ctx context.Context) (string, error) {
-			_, err := c.setup.Ensure(ctx)
+			err := c.setup.Check(ctx)
 			detail := "set-up code read"
 			if n := c.identity.Unsteady(); n > 0 {
 				detail += fmt.Sprintf("; the identity endpoint failed %d times since this process started", n)

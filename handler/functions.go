@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"procallteams/functions/health"
 	"procallteams/internal/host"
 	"procallteams/internal/problem"
 	"procallteams/internal/storage"
@@ -49,8 +50,8 @@ func refusing(faults error, log *slog.Logger) functions {
 	})
 	tick := func(ctx context.Context, _ host.Tick) error { return faults }
 	return functions{
-		consentStart: refuse, consentCallback: refuse, console: refuse, credentials: refuse, health: refuse,
-		integration: refuse, status: refuse, presenceSnapshot: refuse, presenceChanges: refuse,
+		consentStart: refuse, consentCallback: refuse, console: refuse, credentials: refuse,
+		health: health.Function{Version: buildVersion()}.Faulty(faults), integration: refuse, status: refuse, presenceSnapshot: refuse, presenceChanges: refuse,
 		presenceSync: tick, upkeep: tick,
 		presencePush: func(ctx context.Context, _ []byte) error {
 			// A wake-up may be lost, upkeep finds the work again: failing here would
