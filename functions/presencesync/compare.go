@@ -1,0 +1,201 @@
+package presencesync
+
+import (
+	"strings"
+	"time"
+
+	"procallteams/internal/directory"
+	"procallteams/internal/feed"
+	"procallteams/internal/presence"
+)
+
+const (
+	// missingAfter is how long a person whom Graph does not answer for keeps the
+	// last state.
+	missingAfter = 15 * time.Minute
+	// olderAfter is how long answers with older version stamps are dropped.
+	olderAfter = 2 * time.Minute
+)
+
+// compare finds what differs from the published outcomes. Its work per person
+// who did not change is a look into the book.
+func (r *run) compare(batches []batch) {
+	renamed := r.pass()
+	for i := range batches {
+		b := &batches[i]
+		if b.err != nil {
+			if r.unheard(r.ids[b.from]) {
+				r.silence(b)
+			} else if len(renamed) > 0 {
+				r.rename(b, renamed)
+			}
+			continue
+		}
+		for at, state := range b.answer.States {
+			r.person(b.from+at, state, b.at)
+		}
+	}
+	if r.start.Sub(r.swept) > time.Minute {
+		r.sweepFlips()
+	}
+}
+
+// pass removes those who left or have another name now, once per directory. It
+// returns the renamed, who get their presence under the new name in the same
+// append, behind all removals.
+func (r *run) pass() map[presence.UserID]bool {
+	if r.passed == r.loaded {
+		return nil
+	}
+	renamed := map[presence.UserID]bool{}
+	for held := range r.book.All() {
+		person, known := r.directory.Find(held.Entra)
+		reason := feed.RemovedReason("")
+		switch {
+		case !known:
+			reason = feed.Deleted
+		case person.Standing == directory.Disabled:
+			reason = feed.Disabled
+		case person.Standing != directory.TakesPart:
+			reason = feed.Unmatched
+		case person.Name != held.User:
+			reason = feed.Renamed
+			renamed[held.Entra] = true
+		default:
+			continue
+		}
+		r.remove(held, reason)
+	}
+	r.passed = r.loaded
+	return renamed
+}
+
+func (r *run) remove(held feed.Change, reason feed.RemovedReason) {
+	r.changes = append(r.changes, feed.Change{Kind: feed.Removed, User: held.User, UCID: held.UCID, Entra: held.Entra, Reason: reason, ObservedAt: r.start.UTC()})
+	delete(r.missing, held.Entra)
+	delete(r.older, held.Entra)
+}
+
+func (r *run) removeAll(reason feed.RemovedReason) {
+	for held := range r.book.All() {
+		r.remove(held, reason)
+	}
+}
+
+// withdraw takes back what Teams caused, once.
+func (r *run) withdraw(why presence.Source) {
+	for held := range r.book.All() {
+		if held.Outcome.Source != why {
+			r.put(held, presence.Withdrawn(why), held.Sequence, r.start)
+		}
+	}
+}
+
+// put publishes an outcome about the person of held.
+func (r *run) put(held feed.Change, outcome presence.Outcome, sequence string, at time.Time) {
+	r.changes = append(r.changes, feed.Change{
+		Kind: feed.Presence, User: held.User, UCID: held.UCID, Entra: held.Entra,
+		Outcome: outcome, Sequence: strings.Clone(sequence), ObservedAt: at.UTC(),
+	})
+}
+
+// silence withdraws what is published about the people of a batch that has
+// failed for too long.
+func (r *run) silence(b *batch) {
+	for _, person := range r.people[b.from:b.to] {
+		held, ok := r.book.Get(person.ID)
+		if !ok || held.Outcome.Source == presence.FromStale && held.User == person.Name {
+			continue
+		}
+		held.User = person.Name
+		r.put(held, presence.Withdrawn(presence.FromStale), held.Sequence, r.start)
+	}
+}
+
+// rename publishes what is known about renamed people of a batch that failed.
+func (r *run) rename(b *batch, renamed map[presence.UserID]bool) {
+	for _, person := range r.people[b.from:b.to] {
+		if held, ok := r.book.Get(person.ID); ok && renamed[person.ID] {
+			held.User = person.Name
+			r.put(held, held.Outcome, held.Sequence, held.ObservedAt)
+		}
+	}
+}
+
+// person judges one answer; the zero state is none.
+func (r *run) person(i int, state presence.State, at time.Time) {
+	person := r.people[i]
+	held, ok := r.book.Get(person.ID)
+	var outcome presence.Outcome
+	sequence := state.Sequence
+	switch {
+	case state.Availability == "":
+		if !r.gone(person.ID, held) {
+			if !ok || held.User == person.Name {
+				return
+			}
+			outcome, sequence, at = held.Outcome, held.Sequence, held.ObservedAt // renamed
+			break
+		}
+		outcome, sequence = presence.Withdrawn(presence.FromMissing), held.Sequence
+	case !r.newer(i, state.Sequence, held):
+		if !ok {
+			return
+		}
+		outcome, sequence, at = held.Outcome, held.Sequence, held.ObservedAt
+	default:
+		outcome = presence.OutcomeOf(state)
+	}
+	if state.Availability != "" && len(r.missing) > 0 {
+		delete(r.missing, person.ID)
+	}
+	if ok && held.Outcome == outcome && held.User == person.Name {
+		return
+	}
+	if ok && outcome.Source == presence.FromTeams && held.Outcome.Source == presence.FromTeams {
+		r.flip(person.ID, held.Outcome, outcome)
+	}
+	r.put(feed.Change{User: person.Name, UCID: held.UCID, Entra: person.ID}, outcome, sequence, at)
+}
+
+// gone notes that Graph did not answer for a person, and reports whether that
+// has lasted too long.
+func (r *run) gone(id presence.UserID, held feed.Change) bool {
+	if held.Outcome.Source == presence.FromMissing {
+		delete(r.missing, id)
+		return true // published already
+	}
+	since, ok := r.missing[id]
+	if !ok {
+		r.missing[id] = r.start
+		return false
+	}
+	return r.start.Sub(since) >= missingAfter
+}
+
+// newer reports whether an answer may be used: its version stamp is not below
+// the newest seen, or only lower ones have come for two minutes. A stamp equal
+// to the newest is used, since what was read with it may never have been stored.
+func (r *run) newer(i int, stamp string, held feed.Change) bool {
+	id := r.ids[i]
+	newest := max(r.newest[i], held.Sequence)
+	if stamp == "" || stamp >= newest {
+		r.newest[i] = stamp
+		if len(r.older) > 0 {
+			delete(r.older, id)
+		}
+		return true
+	}
+	since, ok := r.older[id]
+	if !ok {
+		r.older[id] = r.start
+		since = r.start
+	}
+	if r.start.Sub(since) < olderAfter {
+		r.odd.add("answer older than one before", 1)
+		return false
+	}
+	r.newest[i] = stamp
+	delete(r.older, id)
+	return true
+}

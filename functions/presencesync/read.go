@@ -1,0 +1,187 @@
+package presencesync
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"procallteams/internal/consent"
+	"procallteams/internal/graph"
+	"procallteams/internal/presence"
+)
+
+// Shares of Graph's presence budget; the rest is reserve. A direction that is
+// off gives its share away.
+const (
+	readingShare = 0.30
+	writingShare = 0.55
+)
+
+// pace sets the limiter to reading's share and returns the effective interval:
+// the schedule's, or longer when the share does not suffice for everybody.
+func (r *run) pace() time.Duration {
+	share := readingShare
+	if !r.settings.Writes() {
+		share += writingShare
+	}
+	perSecond := share * float64(r.settings.Budget()) / 30
+	if limit := rate.Limit(perSecond); r.limit.Limit() != limit {
+		r.limit.SetLimit(limit)
+	}
+	needed := time.Duration(math.Ceil(float64(len(r.ids))/graph.MaxIDs) / perSecond * float64(time.Second))
+	return max(r.Interval, needed)
+}
+
+// batch is one request's users, ids[from:to], and what Graph said.
+type batch struct {
+	from, to int
+	answer   graph.Answer
+	at       time.Time // when the answer arrived
+	err      error
+}
+
+// errNotAsked marks a batch that was left out after Graph asked for a pause.
+var errNotAsked = errors.New("not asked: Graph wants a pause")
+
+// read reads everybody who takes part and finds what changed.
+func (r *run) read(ctx context.Context) *failure {
+	if wait := r.now.ThrottledUntil.Sub(r.start); wait > 0 {
+		return failed(&graph.ThrottledError{Status: 429, RetryAfter: wait})
+	}
+	token, err := r.Tokens.ReadToken(ctx, r.tenant.id, r.now.Grants)
+	if err != nil {
+		return withoutToken(err)
+	}
+	if failure := r.ensureDirectory(ctx, token); failure != nil {
+		return failure
+	}
+	r.off = false
+	r.beat.Carrier, r.beat.Users, r.beat.Interval = string(token.Kind), len(r.people), r.pace().Milliseconds()
+	r.beat.Ambiguous = r.ambiguous
+
+	batches := make([]batch, 0, len(r.ids)/graph.MaxIDs+1)
+	for from := 0; from < len(r.ids); from += graph.MaxIDs {
+		batches = append(batches, batch{from: from, to: min(from+graph.MaxIDs, len(r.ids))})
+	}
+	r.ask(ctx, token, batches)
+	if token, err = r.renew(ctx, token, batches); err != nil {
+		return withoutToken(err)
+	}
+	if token.Kind != "" {
+		r.ask(ctx, token, batches)
+	}
+	if failure := r.judge(ctx, batches); failure != nil {
+		return failure
+	}
+	r.compare(batches)
+	return nil
+}
+
+func withoutToken(err error) *failure {
+	if _, ok := errors.AsType[*consent.RequiredError](err); ok {
+		return failed(err)
+	}
+	return &failure{code: tokenUnavailable, err: err}
+}
+
+// ask sends the requests that have no answer yet, under the limiter, and stops
+// sending when Graph asks for a pause.
+func (r *run) ask(ctx context.Context, token consent.Token, batches []batch) {
+	var paused atomic.Bool
+	var sent atomic.Int64
+	var group errgroup.Group
+	group.SetLimit(inFlight)
+	for i := range batches {
+		b := &batches[i]
+		if b.answer.States != nil {
+			continue
+		}
+		group.Go(func() error {
+			if b.err = r.limit.Wait(ctx); b.err != nil {
+				return nil
+			}
+			if paused.Load() {
+				b.err = errNotAsked
+				return nil
+			}
+			sent.Add(1)
+			b.answer, b.err = r.Graph.Presences(ctx, token.Value, r.ids[b.from:b.to])
+			b.at = r.Now()
+			if _, ok := errors.AsType[*graph.ThrottledError](b.err); ok {
+				paused.Store(true)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // each batch keeps its own error
+	r.beat.Requests += int(sent.Load())
+}
+
+// renew returns a token for the batches that were refused: the same one when
+// others were answered with it (401 comes and goes), else a fresh one. No token
+// means that there is nothing to repeat.
+func (r *run) renew(ctx context.Context, token consent.Token, batches []batch) (consent.Token, error) {
+	status, answered := 0, false
+	for _, b := range batches {
+		if refusal, ok := errors.AsType[*graph.Error](b.err); ok && refusal.Refused() {
+			status = refusal.Status
+		}
+		answered = answered || b.err == nil
+	}
+	if status == 0 {
+		return consent.Token{}, nil
+	}
+	if answered {
+		return token, nil
+	}
+	if err := r.Tokens.Refused(ctx, r.tenant.id, token, status); err != nil {
+		r.log.Warn("refusal not noted", "error", err.Error())
+	}
+	return r.Tokens.ReadToken(ctx, r.tenant.id, r.now.Grants)
+}
+
+// judge notes pauses and failed batches. It is a failure when none succeeded.
+func (r *run) judge(ctx context.Context, batches []batch) *failure {
+	var first error
+	answered := len(batches) == 0
+	for _, b := range batches {
+		key := r.ids[b.from]
+		if b.err == nil {
+			answered = true
+			delete(r.silent, key)
+			r.odd.addAll(b.answer.Oddities)
+			continue
+		}
+		r.beat.Failed++
+		if _, ok := r.silent[key]; !ok {
+			r.silent[key] = r.start
+		}
+		if pause, ok := errors.AsType[*graph.ThrottledError](b.err); ok {
+			r.pauseFor(ctx, pause.RetryAfter)
+			first = b.err
+		}
+		if first == nil {
+			first = b.err
+		}
+	}
+	if !answered {
+		return failed(first)
+	}
+	if r.beat.Failed > 0 && r.start.Sub(r.logged) >= time.Minute {
+		r.log.Warn("some presences not read", "batches", len(batches), "failed", r.beat.Failed, "error", first.Error())
+		r.logged = r.start
+	}
+	return nil
+}
+
+// unheard reports that a batch has failed for so long that what is published
+// about its people must be withdrawn.
+func (r *run) unheard(first presence.UserID) bool {
+	since, ok := r.silent[first]
+	return ok && r.start.Sub(since) >= r.settings.StaleAfterDuration()
+}

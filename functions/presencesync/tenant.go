@@ -1,0 +1,107 @@
+package presencesync
+
+import (
+	"maps"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"procallteams/internal/consent"
+	"procallteams/internal/directory"
+	"procallteams/internal/feed"
+	"procallteams/internal/graph"
+	"procallteams/internal/presence"
+)
+
+// tenant is what a process keeps about the tenant between runs.
+type tenant struct {
+	id   string
+	warm feed.Warm
+	// limit spends reading's share of Graph's budget.
+	limit *rate.Limiter
+
+	// directory is the one that loaded names; people are those of it who take
+	// part, ids their ids, both in the same order.
+	directory *directory.Directory
+	loaded    string
+	people    []directory.Person
+	ids       []presence.UserID
+	// newest is Graph's newest version stamp per person, in the order of people.
+	newest []string
+	// passed names the directory whose leavers and renamed people are in the feed.
+	passed string
+	// names is the fingerprint of usermatching.csv, empty before it was read.
+	names string
+	// off says that the last run had nothing to read; nextRefresh is when a
+	// refresh that failed may be tried again.
+	off          bool
+	nextRefresh  time.Time
+	// refreshLater says that the directory is to be read after this run's work,
+	// with refreshToken.
+	refreshLater bool
+	refreshToken consent.Token
+	ambiguous    int
+
+	// missing are the people whom Graph does not answer for and since when; nil
+	// before the stored list was read. Likewise older, whose answers are all
+	// older than one that was seen, and silent, batches that fail, by their first
+	// person.
+	missing, older, silent map[presence.UserID]time.Time
+	flips                  map[presence.UserID]flip
+	swept                  time.Time // when flips were last swept
+	odd                    oddities
+	logged                 time.Time // when a failure was last logged
+}
+
+// inFlight is the most requests to Graph at once, and the burst of the limiter.
+const inFlight = 16
+
+func newTenant(id string) *tenant {
+	return &tenant{
+		id: id, limit: rate.NewLimiter(0, inFlight), odd: oddities{},
+		older: map[presence.UserID]time.Time{}, silent: map[presence.UserID]time.Time{}, flips: map[presence.UserID]flip{},
+	}
+}
+
+// adoptDirectory replaces the people; what is known about those who stay is kept.
+func (t *tenant) adoptDirectory(d *directory.Directory, blob string) {
+	stamps := make(map[presence.UserID]string, len(t.ids))
+	for i, id := range t.ids {
+		if t.newest[i] != "" {
+			stamps[id] = t.newest[i]
+		}
+	}
+	t.directory, t.loaded = d, blob
+	t.people = t.people[:0:0]
+	for _, person := range d.People {
+		if person.Standing == directory.TakesPart {
+			t.people = append(t.people, person)
+		}
+	}
+	t.ids, t.newest = make([]presence.UserID, len(t.people)), make([]string, len(t.people))
+	for i, person := range t.people {
+		t.ids[i], t.newest[i] = person.ID, stamps[person.ID]
+	}
+	clear(t.silent)
+}
+
+// oddities counts what was unusual since the process started, by kind.
+type oddities map[string]int
+
+// maxOddities bounds the kinds; values that others made up are part of them.
+const maxOddities = 40
+
+func (o oddities) add(kind string, n int) {
+	if _, known := o[kind]; !known && len(o) >= maxOddities {
+		kind = "other kinds"
+	}
+	o[kind] += n
+}
+
+func (o oddities) addAll(found graph.Oddities) {
+	for kind, n := range found {
+		o.add(kind, n)
+	}
+}
+
+func (o oddities) copy() map[string]int { return maps.Clone(o) }
