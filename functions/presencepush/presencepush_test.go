@@ -1,0 +1,542 @@
+package presencepush_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"procallteams/dev/azurite"
+	sim "procallteams/dev/ucserver"
+	"procallteams/functions/presencepush"
+	"procallteams/internal/feed"
+	"procallteams/internal/feed/feedtest"
+	"procallteams/internal/poll"
+	"procallteams/internal/presence"
+	"procallteams/internal/secret"
+	"procallteams/internal/settings"
+	"procallteams/internal/storage"
+	"procallteams/internal/ucserver"
+)
+
+func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
+
+// world is one tenant's feed on Azurite and a simulated UCServer that it is
+// pushed to.
+type world struct {
+	t      *testing.T
+	tenant string
+	store  *storage.Feed
+	uc     *sim.Server
+	url    string
+	key    secret.Text
+	book   *feed.Book
+	fresh  poll.Freshness
+
+	mu    sync.Mutex
+	now   time.Time
+	runs  bool // the clock is the true one
+	sent  []ucserver.Delivery
+	woken int
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	st, err := storage.Open(settings.Storage{ConnectionString: secret.New(azurite.ForTest(t).ConnectionString())}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := "whsec_" + base64.StdEncoding.EncodeToString([]byte(rand.Text()+rand.Text()))
+	w := &world{t: t, tenant: uuid.NewString(), key: secret.New(key), book: feed.NewBook(), now: time.Now().UTC()}
+	began := w.now
+	w.fresh.AsOf = &began
+	if w.uc, err = sim.New(sim.Config{Secrets: []string{key}, Now: w.clock}); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(w.uc)
+	t.Cleanup(server.Close)
+	w.store, w.url = st.Feed(w.tenant), server.URL+"/push"
+	return w
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.runs {
+		return time.Now()
+	}
+	return w.now
+}
+
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+// Push implements presencepush.Sender and notes what is sent.
+func (w *world) Push(ctx context.Context, d ucserver.Delivery) ucserver.Outcome {
+	w.mu.Lock()
+	w.sent = append(w.sent, d)
+	w.mu.Unlock()
+	return ucserver.Client{Now: w.clock}.Push(ctx, d)
+}
+
+func (w *world) PushSecret(context.Context) (secret.Text, error) { return w.key, nil }
+
+// function is the function as another process would have it.
+func (w *world) function() presencepush.Function {
+	return presencepush.Function{
+		Tenant: func(context.Context) (string, error) { return w.tenant, nil },
+		Look: func(ctx context.Context, _ string) (presencepush.View, error) {
+			head, err := w.store.Head(ctx)
+			return presencepush.View{View: poll.View{Head: head, Freshness: w.fresh}, URL: w.url}, err
+		},
+		Open: func(string) presencepush.Store { return w.store }, Secrets: w, Sender: w,
+		Wake: func(context.Context, string) error { w.woken++; return nil },
+		Now:  w.clock, Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+func (w *world) append(changes ...feed.Change) feed.Head {
+	w.t.Helper()
+	head, err := w.store.Head(w.t.Context())
+	if err == nil {
+		head, err = feed.Append(w.t.Context(), w.store, w.book, head, changes, w.clock())
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return head
+}
+
+func (w *world) wakeup() []byte { return []byte(`{"tenant":"` + w.tenant + `"}`) }
+
+func (w *world) run() {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	defer cancel()
+	if err := w.function().Run(ctx, w.wakeup()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// equal demands that UCServer holds what the book says, and saw no breach.
+func (w *world) equal() {
+	w.t.Helper()
+	want := map[string]string{}
+	for c := range w.book.All() {
+		want[c.User] = fmt.Sprint(c.ID, c.Outcome.Availability)
+	}
+	view := w.uc.Inbox().View()
+	got := map[string]string{}
+	for _, p := range view.People {
+		if p.Type == "presence" {
+			got[p.User] = fmt.Sprint(p.ID, p.Availability)
+		}
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		w.t.Errorf("UCServer holds %v; want %v", got, want)
+	}
+	for _, breach := range w.uc.Inbox().Violations() {
+		w.t.Errorf("breach of the contract: %s", breach)
+	}
+	if view.Counters.Reordered > 0 || w.uc.Pushes().OtherBytes > 0 {
+		w.t.Errorf("%d reordered, %d retries with other bytes", view.Counters.Reordered, w.uc.Pushes().OtherBytes)
+	}
+	for _, d := range w.sent {
+		if !regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`).MatchString(d.ID) {
+			w.t.Errorf("webhook-id %q", d.ID)
+		}
+		if len(d.Body) > 256<<10 {
+			w.t.Errorf("a push has %d bytes", len(d.Body))
+		}
+	}
+}
+
+func (w *world) state() presencepush.State {
+	w.t.Helper()
+	s, err := w.function().State(w.t.Context(), w.tenant)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+func TestAConsumerBeginsWithASnapshotAndFollows(t *testing.T) {
+	w := newWorld(t)
+	w.run() // no feed yet: nothing to say
+	if len(w.sent) != 0 {
+		t.Errorf("%d pushes without a feed", len(w.sent))
+	}
+	w.append(feedtest.Busy(1), feedtest.Busy(2))
+	w.run()
+	w.equal()
+	w.append(feedtest.Free(1), feedtest.Gone(2, feed.Disabled))
+	w.append(feedtest.Busy(3))
+	w.run()
+	w.equal()
+	w.run() // nothing new
+	if len(w.sent) != 2 {
+		t.Errorf("%d pushes; want a snapshot and one with both appends", len(w.sent))
+	}
+	if s := w.state(); s.Behind != 0 || s.Problem != "" || s.LastSuccess.IsZero() {
+		t.Errorf("state = %+v", s)
+	}
+}
+
+func TestALongSnapshotAndALongBacklogComeInParts(t *testing.T) {
+	w := newWorld(t)
+	var changes []feed.Change
+	for n := range 1200 {
+		c := feedtest.Busy(n)
+		c.UCID = strings.Repeat("x", 500) // the bytes decide, not only the count
+		changes = append(changes, c)
+	}
+	w.append(changes...)
+	w.run()
+	w.equal()
+	if len(w.sent) < 4 {
+		t.Errorf("1,200 long users came in %d parts", len(w.sent))
+	}
+	for n := range changes {
+		changes[n] = feedtest.Free(n)
+	}
+	w.append(changes...)
+	w.run()
+	w.equal()
+}
+
+// crash ends a turn at a point: everything that it does afterwards fails.
+type crash struct {
+	*world
+	at     string
+	cancel context.CancelFunc
+}
+
+func (c crash) Push(ctx context.Context, d ucserver.Delivery) ucserver.Outcome {
+	if c.at == "before the request" {
+		c.cancel()
+		return ucserver.Outcome{Result: ucserver.Later}
+	}
+	outcome := c.world.Push(ctx, d)
+	if c.at == "after 2xx" {
+		c.cancel()
+	}
+	return outcome
+}
+
+func TestACrashDeliversTheSameAgainAndNeverNotAtAll(t *testing.T) {
+	for _, begin := range []string{"snapshot", "changes"} {
+		for _, point := range []string{"before the request", "after 2xx"} {
+			t.Run(begin+" "+point, func(t *testing.T) {
+				w := newWorld(t)
+				w.append(feedtest.Busy(1), feedtest.Busy(2))
+				if begin == "changes" {
+					w.run()
+					w.append(feedtest.Free(1))
+				}
+				before := len(w.sent)
+				ctx, cancel := context.WithCancel(t.Context())
+				f := w.function()
+				f.Sender = crash{w, point, cancel}
+				if err := f.Run(ctx, w.wakeup()); err == nil {
+					t.Fatal("the turn survived")
+				}
+				// What is appended meanwhile does not change what is in flight.
+				w.fresh.Stale, w.fresh.StaleReason = true, "later"
+				w.append(feedtest.Free(2))
+				w.run()
+				if len(w.sent) != before+strings.Count(point, "2xx") {
+					t.Fatal("a pusher went on while the lease of the dead one lasted")
+				}
+				w.pass(6 * time.Second)
+				w.run()
+				w.equal()
+				if point == "after 2xx" {
+					first, again := w.sent[before], w.sent[before+1]
+					if first.ID != again.ID || !bytes.Equal(first.Body, again.Body) {
+						t.Errorf("the retry differs:\n%s %s\n%s %s", first.ID, first.Body, again.ID, again.Body)
+					}
+				}
+				ids := map[string]string{}
+				for _, d := range w.sent {
+					if body, ok := ids[d.ID]; ok && body != string(d.Body) {
+						t.Errorf("webhook-id %s names two different bodies", d.ID)
+					}
+					ids[d.ID] = string(d.Body)
+				}
+			})
+		}
+	}
+}
+
+func TestTwoPushersAtOnceDeliverOnce(t *testing.T) {
+	w := newWorld(t)
+	for n := range 20 {
+		w.append(feedtest.Busy(n))
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				if err := w.function().Run(t.Context(), w.wakeup()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	w.run()
+	w.equal()
+	if got := len(w.sent); got > 21 {
+		t.Errorf("%d pushes for 20 appends", got)
+	}
+}
+
+func TestASlowReceiverKeepsItsPusher(t *testing.T) {
+	w := newWorld(t)
+	w.append(feedtest.Busy(1))
+	w.uc.Inject(sim.Fault{Kind: sim.Slow, Milliseconds: 2500, Count: 1})
+	done := make(chan error)
+	go func() { done <- w.function().Run(t.Context(), w.wakeup()) }()
+	// The clock runs past the first lease: only renewals keep it.
+	for range 8 {
+		time.Sleep(250 * time.Millisecond)
+		w.pass(time.Second)
+		w.run()
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	w.equal()
+	if len(w.sent) != 1 {
+		t.Errorf("%d requests; want 1", len(w.sent))
+	}
+}
+
+func TestWhoLosesTheLeaseStoresNothing(t *testing.T) {
+	w := newWorld(t)
+	w.append(feedtest.Busy(1))
+	w.uc.Inject(sim.Fault{Kind: sim.Slow, Milliseconds: 3000, Count: 1})
+	done := make(chan error)
+	go func() { done <- w.function().Run(t.Context(), w.wakeup()) }()
+	deadline := time.Now().Add(5 * time.Second)
+	for w.uc.Pushes().Attempts == 0 && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	c, err := w.store.Consumer(t.Context(), presencepush.ConsumerID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Holder, c.Until = "another", w.clock().Add(time.Minute)
+	for { // the pusher renews at the same time
+		if _, err = w.store.SaveConsumer(t.Context(), presencepush.ConsumerID, c); !errors.Is(err, feed.ErrLostRace) {
+			break
+		}
+		if c, err = w.store.Consumer(t.Context(), presencepush.ConsumerID); err != nil {
+			t.Fatal(err)
+		}
+		c.Holder, c.Until = "another", w.clock().Add(time.Minute)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("losing the lease is no fault: %v", err)
+	}
+	after, err := w.store.Consumer(t.Context(), presencepush.ConsumerID)
+	if err != nil || after.Holder != "another" || after.InFlight == nil || after.Position.Epoch != "" {
+		t.Errorf("row = %+v, %v", after, err)
+	}
+}
+
+func TestRefusalsAreKeptWithTheirReason(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault sim.Fault
+		code  string
+		wait  time.Duration // at least, before the next request
+	}{
+		{"503 with Retry-After", sim.Fault{Kind: sim.Status, Status: 503, RetryAfter: 120, Count: 1}, "push-503", 120 * time.Second},
+		{"429 with Retry-After", sim.Fault{Kind: sim.Status, Status: 429, RetryAfter: 300, Count: 1}, "push-429", 300 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.append(feedtest.Busy(1))
+			w.uc.Inject(tt.fault)
+			w.run()
+			w.append(feedtest.Free(1))
+			s := w.state()
+			if s.ProblemCode != tt.code || s.Problem == "" || s.NextAttempt.Before(w.clock().Add(tt.wait)) || s.Behind != 2 {
+				t.Errorf("state = %+v", s)
+			}
+			w.pass(tt.wait - time.Second)
+			w.run() // another process respects it, too
+			if err := w.function().Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if len(w.sent) != 1 {
+				t.Errorf("%d requests before the time", len(w.sent))
+			}
+			w.pass(2 * time.Second)
+			if err := w.function().Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.equal()
+			if w.sent[0].ID != w.sent[1].ID || !bytes.Equal(w.sent[0].Body, w.sent[1].Body) {
+				t.Error("the retry is not what was sent before")
+			}
+			if s := w.state(); s.Problem != "" || !s.NextAttempt.IsZero() {
+				t.Errorf("state after recovery = %+v", s)
+			}
+		})
+	}
+}
+
+func TestAShortOutageIsWaitedForInsideTheSlice(t *testing.T) {
+	w := newWorld(t)
+	w.runs = true
+	w.append(feedtest.Busy(1))
+	w.uc.Inject(sim.Fault{Kind: sim.Status, Status: 502, Count: 1})
+	w.run()
+	w.equal()
+	if len(w.sent) != 2 {
+		t.Errorf("%d requests; want 2", len(w.sent))
+	}
+}
+
+func Test410StopsUntilAnAdministratorResumes(t *testing.T) {
+	w := newWorld(t)
+	w.append(feedtest.Busy(1))
+	w.uc.Inject(sim.Fault{Kind: sim.Status, Status: 410, Count: 1})
+	w.run()
+	w.pass(time.Hour)
+	w.run()
+	if err := w.function().Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.state(); !s.Stopped || len(w.sent) != 1 {
+		t.Errorf("%d requests, state %+v", len(w.sent), s)
+	}
+	if err := w.function().Resume(t.Context(), w.tenant); err != nil || w.woken == 0 {
+		t.Fatalf("resume: %v, woken %d", err, w.woken)
+	}
+	w.run()
+	w.equal()
+}
+
+func TestAConsumerThatLostItsStateGetsASnapshot(t *testing.T) {
+	w := newWorld(t)
+	w.append(feedtest.Busy(1), feedtest.Busy(2))
+	w.run()
+	w.append(feedtest.Gone(2, feed.Unmatched))
+	w.uc.Inject(sim.Fault{Kind: sim.Status, Status: 409, Count: 1})
+	w.run()
+	w.equal()
+	if n := len(w.sent); n != 3 || !bytes.Contains(w.sent[2].Body, []byte("presence.snapshot")) {
+		t.Errorf("%d pushes; want the refused changes and a snapshot after them", n)
+	}
+}
+
+func TestAnotherAddressBeginsWithASnapshot(t *testing.T) {
+	w := newWorld(t)
+	w.append(feedtest.Busy(1))
+	w.run()
+	other := httptest.NewServer(w.uc)
+	defer other.Close()
+	w.url = other.URL + "/push"
+	w.run()
+	if n := len(w.sent); n != 2 || !bytes.Contains(w.sent[1].Body, []byte("presence.snapshot")) {
+		t.Errorf("%d pushes; want a second snapshot", n)
+	}
+}
+
+func TestUpkeepSendsASignOfLifeAndWhatNoWakeUpAnnounced(t *testing.T) {
+	w := newWorld(t)
+	w.append(feedtest.Busy(1))
+	sweep := func() {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := w.function().Sweep(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweep()
+	if len(w.sent) != 0 {
+		t.Error("a change of this moment is the wake-up's")
+	}
+	w.pass(time.Minute)
+	sweep()
+	w.equal()
+	for range 3 {
+		w.pass(time.Minute)
+		sweep()
+	}
+	heartbeats := w.uc.Inbox().View().Counters.Heartbeats
+	if heartbeats < 3 || len(w.sent) != 4 {
+		t.Errorf("%d heartbeats in %d pushes; want 3 in 4", heartbeats, len(w.sent))
+	}
+	if w.sent[2].ID == w.sent[3].ID {
+		t.Error("two signs of life have the same id: receivers drop the second")
+	}
+	w.equal()
+}
+
+func TestPastRetentionTheConsumerGetsASnapshotAndIsEqualAgain(t *testing.T) {
+	w := newWorld(t)
+	w.append(feedtest.Busy(1), feedtest.Busy(2))
+	w.run()
+	w.uc.Inject(sim.Fault{Kind: sim.Status, Status: 503, RetryAfter: 600})
+	w.append(feedtest.Free(1))
+	w.append(feedtest.Gone(2, feed.Deleted), feedtest.Busy(3))
+	w.pass(5 * time.Second)
+	if err := w.function().Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.state(); s.ProblemCode != "push-503" {
+		t.Fatalf("state = %+v", s)
+	}
+	head := w.append(feedtest.Busy(4))
+	if _, err := feed.WriteSnapshot(t.Context(), w.store, head, w.book); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(72 * time.Hour)
+	w.append(feedtest.Busy(5))
+	if entries, _, err := w.store.Trim(t.Context(), w.clock(), 48*time.Hour); err != nil || entries == 0 {
+		t.Fatalf("%d entries deleted, %v", entries, err)
+	}
+	w.uc.Clear("")
+	w.run()
+	w.equal()
+}
+
+func TestWakeUpsOfOtherTenantsAndNonsenseDoNothing(t *testing.T) {
+	w := newWorld(t)
+	w.append(feedtest.Busy(1))
+	for _, message := range []string{"", "{", `"x"`, `{"tenant":""}`, `{"tenant":"` + uuid.NewString() + `"}`} {
+		if err := w.function().Run(t.Context(), []byte(message)); err != nil {
+			t.Errorf("Run(%q) = %v: the message would come again", message, err)
+		}
+	}
+	if len(w.sent) != 0 {
+		t.Errorf("%d pushes", len(w.sent))
+	}
+}
+
+func TestPushedPresencesKeepOutcomesOfAllKinds(t *testing.T) {
+	w := newWorld(t)
+	missing := feedtest.Busy(1)
+	missing.Outcome = presence.Outcome{Availability: presence.PresenceUnknown, Activity: "PresenceUnknown", Source: presence.FromMissing}
+	w.append(missing)
+	w.run()
+	w.equal()
+}
