@@ -208,7 +208,7 @@ func (c Client) explain(err error) (code, reason string) {
 	if errors.Is(err, context.Canceled) {
 		return "push-cancelled", "the request was given up, since another process took over"
 	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return "push-no-tls", "UCServer's address does not speak TLS; pushes need https"
 	}
 	return "push-unreachable", "UCServer's connector can't be reached; see whether it runs and a firewall lets the bridge through"
