@@ -34,8 +34,8 @@ type tenant struct {
 	names string
 	// off says that the last run had nothing to read; nextRefresh is when a
 	// refresh that failed may be tried again.
-	off          bool
-	nextRefresh  time.Time
+	off         bool
+	nextRefresh time.Time
 	// refreshLater says that the directory is to be read after this run's work,
 	// with refreshToken.
 	refreshLater bool
