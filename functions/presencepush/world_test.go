@@ -169,4 +169,3 @@ func (w *world) state() presencepush.State {
 	}
 	return s
 }
-
