@@ -16,7 +16,7 @@ node_modules: package.json package-lock.json
 	@touch node_modules
 
 run: build node_modules ## start everything locally, no Azure needed
-	$(GO) run ./dev/cmd/run
+	$(GO) run ./dev/cmd/run $(ARGS)
 
 test: node_modules check ## formatting, vet, staticcheck and all tests; what CI runs
 	$(GO) test -race ./...
@@ -32,10 +32,10 @@ build: ## lay out dist/ as the Functions host wants it
 	$(GO) run ./internal/cmd/dist
 
 smoke: build node_modules ## end to end with faults; last line is one JSON object
-	$(GO) run ./dev/cmd/smoke
+	$(GO) run ./dev/cmd/smoke $(ARGS)
 
 bench: build node_modules ## measure the budgets
-	$(GO) run ./dev/cmd/bench
+	$(GO) run ./dev/cmd/bench $(ARGS)
 
 start: build ## run dist/ under Azure Functions Core Tools with local.settings.json
 	cp local.settings.json dist/

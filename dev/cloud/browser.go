@@ -18,7 +18,7 @@ import (
 // Browser walks pages as a person's browser without a screen does: redirects,
 // cookies with their Secure and SameSite rules, forms, buttons, the headers
 // Origin and Sec-Fetch-Site, and pages that submit themselves. As browsers do, it
-// treats http://localhost as trustworthy. It is not safe for concurrent use.
+// treats http on this machine as trustworthy. It is not safe for concurrent use.
 type Browser struct {
 	client  *http.Client
 	cookies map[string][]*http.Cookie // by host without port
@@ -243,9 +243,9 @@ func (b *Browser) send(ctx context.Context, method string, target *url.URL, valu
 }
 
 // sends reports whether a cookie goes with a request (RFC 6265bis 5.8.3): Secure
-// ones to https and localhost, Lax ones not with a cross-site POST.
+// ones to https and this machine, Lax ones not with a cross-site POST.
 func (b *Browser) sends(c *http.Cookie, target *url.URL, method string, crossSite bool) bool {
-	trusted := target.Scheme == "https" || target.Hostname() == "localhost"
+	trusted := target.Scheme == "https" || target.Hostname() == "localhost" || target.Hostname() == "127.0.0.1"
 	switch {
 	case c.Secure && !trusted, c.Path != "" && !strings.HasPrefix(target.Path, c.Path):
 		return false

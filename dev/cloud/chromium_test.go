@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -105,12 +106,30 @@ func (c chromium) click(selector string) {
 	}
 }
 
-// text returns what a person reads on the page.
-func (c chromium) text() string {
+// has reports whether the page holds an element.
+func (c chromium) has(selector string) bool {
 	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
+	defer cancel()
+	found, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("document.querySelector("+strconv.Quote(selector)+") !== null"))
+	if err != nil {
+		c.fail(err.Error())
+	}
+	return found
+}
+
+// read returns what a person reads on the page; an error while one page gives
+// way to the next.
+func (c chromium) read() (string, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, 30*time.Second)
 	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
+	return chromedp.Run(ctx, chromedp.Evaluate[string]("document.body.innerText"))
+}
+
+// text is read, of a page that stays.
+func (c chromium) text() string {
+	c.t.Helper()
+	text, err := c.read()
 	if err != nil {
 		c.fail(err.Error())
 	}
@@ -122,16 +141,17 @@ func (c chromium) see(patience time.Duration, words ...string) {
 	c.t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
-		text, missing := c.text(), ""
+		text, err := c.read()
+		missing := ""
 		for _, word := range words {
-			if !strings.Contains(text, word) {
+			if err != nil || !strings.Contains(text, word) {
 				missing = word
 			}
 		}
 		if missing == "" {
 			return
 		}
-		if time.Now().After(deadline) {
+		if time.Now().After(deadline) && err == nil {
 			c.fail("the page does not show " + missing + " within " + patience.String())
 		}
 		c.do(chromedp.Reload())

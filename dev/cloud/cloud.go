@@ -92,8 +92,10 @@ type Cloud struct {
 	// Accounts can sign in; the first one is an administrator.
 	Accounts []Account
 
+	// ClientSecret is the app registration's.
+	ClientSecret string
+
 	entraURL, graphURL, vaultURL, vaultResource string
-	clientSecret                                string
 
 	onInvocation atomic.Pointer[func(funchost.Invocation)]
 

@@ -41,7 +41,7 @@ var (
 // registration with its redirect URIs and secret, and the users who move.
 func (c *Cloud) populate(o Options) error {
 	c.Accounts = accounts
-	c.clientSecret = "local~" + rand.Text()
+	c.ClientSecret = "local~" + rand.Text()
 	if err := c.Entra.AddTenant(entra.Tenant{ID: TenantID, Domain: Domain}); err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (c *Cloud) populate(o Options) error {
 		c.Graph.AddUsers(o.Users)
 	}
 	err := c.Entra.AddApp(entra.App{
-		TenantID: TenantID, ClientID: ClientID, Name: "ProCall Teams Bridge", Secret: c.clientSecret,
+		TenantID: TenantID, ClientID: ClientID, Name: "ProCall Teams Bridge", Secret: c.ClientSecret,
 		RedirectURIs: []string{
 			c.URL + "/api/consent/user/callback",
 			c.URL + "/api/consent/admin/callback",

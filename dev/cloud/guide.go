@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Guide says where to click, for the person who started the cloud.
-func (c *Cloud) Guide(ctx context.Context) string {
+// Guide says where to click, for the person who started the cloud; prepared says
+// that only the consents are left to do.
+func (c *Cloud) Guide(ctx context.Context, prepared bool) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	code, err := c.SetupCode(ctx)
@@ -23,14 +24,19 @@ func (c *Cloud) Guide(ctx context.Context) string {
 	line("  1. Console    %s/api/console", c.URL)
 	line("     set-up code      %s", code)
 	line("                      (secret setup-code in the simulated Key Vault; in Azure you read it there)")
-	line("     tenant           %s", Domain)
-	line("     application id   %s", ClientID)
-	line("     client secret    %s", c.clientSecret)
-	line("     push address     %s", c.PushURL)
-	line("     both consents    sign in as %s", c.Accounts[0].UPN)
-	line("  2. UCServer   %s/connect   takes the push secret and the credential that the console shows", c.UCServerPage)
-	line("                %s/          shows what ProCall knows", c.UCServerPage)
-	line("  3. Teams      %s/   change somebody's presence", c.TeamsPage)
+	if prepared {
+		line("     Give both consents there; sign in as %s.", c.Accounts[0].UPN)
+		line("     Everything else is set up already (make run ARGS=-fresh leaves that to you).")
+	} else {
+		line("     tenant           %s", Domain)
+		line("     application id   %s", ClientID)
+		line("     client secret    %s", c.ClientSecret)
+		line("     push address     %s", c.PushURL)
+		line("     both consents    sign in as %s", c.Accounts[0].UPN)
+		line("                %s/connect   takes the push secret and the credential that the console shows", c.UCServerPage)
+	}
+	line("  2. Teams      %s/   change somebody's presence", c.TeamsPage)
+	line("  3. UCServer   %s/   shows what ProCall knows", c.UCServerPage)
 	line("  4. Entra      %s/   grant and revoke as in the portal, disable accounts", c.EntraPages)
 	line("")
 	return b.String()

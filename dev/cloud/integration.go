@@ -20,22 +20,31 @@ type Integration struct {
 	Browser *Browser
 }
 
-// Integrate does what an administrator does on the first day: signs in with the
-// set-up code, enters tenant, application and secret, gives both consents on
-// Microsoft's pages, switches everyone on, makes a credential for UCServer, and
-// enters the push address there and the push secret here.
+// Integrate does what an administrator does on the first day: [Cloud.Prepare],
+// and both consents on Microsoft's pages.
 func (c *Cloud) Integrate(ctx context.Context) (*Integration, error) {
+	i, err := c.Prepare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, grant := range []string{"user", "admin"} {
+		if _, err := c.Consent(ctx, i.Browser, grant, 0); err != nil {
+			return nil, err
+		}
+	}
+	return i, nil
+}
+
+// Prepare signs in with the set-up code, enters tenant, application and secret,
+// switches everyone on, makes a credential for UCServer, and enters the push
+// address there and the push secret here. Only the consents are left.
+func (c *Cloud) Prepare(ctx context.Context) (*Integration, error) {
 	b := NewBrowser(nil)
 	if err := c.signIn(ctx, b); err != nil {
 		return nil, err
 	}
 	if err := c.register(ctx, b); err != nil {
 		return nil, err
-	}
-	for _, grant := range []string{"user", "admin"} {
-		if _, err := c.Consent(ctx, b, grant, 0); err != nil {
-			return nil, err
-		}
 	}
 	i := &Integration{Browser: b}
 	var settings map[string]any
@@ -90,7 +99,7 @@ func (c *Cloud) register(ctx context.Context, b *Browser) error {
 	if err != nil {
 		return err
 	}
-	page, err = b.Fill(ctx, page, url.Values{"tenant": {Domain}, "clientId": {ClientID}, "clientSecret": {c.clientSecret}})
+	page, err = b.Fill(ctx, page, url.Values{"tenant": {Domain}, "clientId": {ClientID}, "clientSecret": {c.ClientSecret}})
 	if err != nil {
 		return fmt.Errorf("enter the app registration: %w", err)
 	}

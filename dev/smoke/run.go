@@ -16,6 +16,7 @@ import (
 
 // Options say how big a run is; see [Default].
 type Options struct {
+	// Users take part; guests and disabled accounts come on top.
 	Users    int
 	Rate     float64 // changes a second in Teams
 	Duration time.Duration
@@ -83,7 +84,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	}
 	log("starting the local cloud with %d users", o.Users)
 	c, err := cloud.Start(ctx, cloud.Options{
-		Dist: o.Dist, Users: o.Users, Seed: o.Seed, Schedule: o.Schedule, PerGroup: true, Wire: true, Log: o.HostLog,
+		Dist: o.Dist, Users: o.Users * 25 / 23, Seed: o.Seed, Schedule: o.Schedule, PerGroup: true, Wire: true, Log: o.HostLog,
 	})
 	if err != nil {
 		return report, err

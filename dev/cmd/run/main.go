@@ -22,23 +22,23 @@ func main() {
 	flag.StringVar(&o.DataDir, "data", "", "folder that keeps storage between runs; empty forgets it")
 	flag.BoolVar(&o.PerGroup, "per-group", false, "one process per function group, as Flex Consumption does")
 	rate := flag.Float64("move", 0, "changes a second in Teams from the start")
-	ready := flag.Bool("ready", false, "do the set-up too: sign in, both consents, everyone on, UCServer connected")
+	fresh := flag.Bool("fresh", false, "leave the whole set-up to you; otherwise only the consents are left")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, o, *rate, *ready); err != nil {
+	if err := run(ctx, o, *rate, *fresh); err != nil {
 		fmt.Fprintln(os.Stderr, "run:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, o cloud.Options, rate float64, ready bool) error {
+func run(ctx context.Context, o cloud.Options, rate float64, fresh bool) error {
 	c, err := cloud.Start(ctx, o)
 	if err != nil {
 		return err
 	}
-	if ready {
-		integration, err := c.Integrate(ctx)
+	if !fresh {
+		integration, err := c.Prepare(ctx)
 		if err == nil {
 			err = c.UCServer.Connect(c.URL, integration.Token)
 		}
@@ -47,7 +47,7 @@ func run(ctx context.Context, o cloud.Options, rate float64, ready bool) error {
 			return err
 		}
 	}
-	fmt.Print(c.Guide(ctx))
+	fmt.Print(c.Guide(ctx, !fresh))
 	if rate > 0 {
 		go c.Graph.Move(ctx, rate)
 	}

@@ -1,0 +1,151 @@
+package cloud_test
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"procallteams/dev/cloud"
+)
+
+var (
+	credential = regexp.MustCompile(`ptb_[a-z0-9]+_[A-Z2-7]+`)
+	pushSecret = regexp.MustCompile(`whsec_[A-Za-z0-9+/=]+`)
+)
+
+// TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel is the whole first day in
+// a real browser: the set-up code, the app registration, both consents on
+// Microsoft's pages, everyone on, UCServer connected both ways, and then somebody
+// in Teams takes a call.
+func TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel(t *testing.T) {
+	c, err := cloud.Start(t.Context(), cloud.Options{Dist: dist, Users: 12, Members: true, Schedule: "*/2 * * * * *"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	code, err := c.SetupCode(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := openChromium(t, 1100, 900, false)
+	console := c.URL + "/api/console"
+
+	b.open(console)
+	b.fill("#code", "WRONG")
+	b.click("form[action='/api/console/code'] button")
+	b.see(0, "not the set-up code")
+	b.fill("#code", code)
+	b.click("form[action='/api/console/code'] button")
+	b.see(0, "App registration")
+
+	b.fill("#tenant", "nowhere.example")
+	b.fill("#clientId", cloud.ClientID)
+	b.click("#app button")
+	b.see(0, "tenant")
+	b.fill("#tenant", cloud.Domain)
+	b.fill("#clientId", cloud.ClientID)
+	b.fill("#clientSecret", c.ClientSecret)
+	b.click("#app button")
+	b.see(0, "The client secret is stored in Key Vault")
+	b.picture("console-before-consent")
+
+	b.click("a[href='/api/consent/user']")
+	b.picture("entra-sign-in")
+	b.click("#user-0")
+	b.picture("entra-consent")
+	b.click("#accept")
+	b.see(30*time.Second, "Connected")
+	b.picture("consent-user-end")
+	b.click("a[href='/api/consent/admin']")
+	if b.has("#user-0") {
+		b.click("#user-0")
+	}
+	b.click("#accept")
+	b.see(30*time.Second, "Connected")
+	b.picture("consent-admin-end")
+
+	b.open(console)
+	b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#directions input[name=teamsToProCall]").checked = true`))
+	b.click("#directions button")
+	b.fill("#name", "UCServer connector")
+	b.click("form[action='/api/console/credential'] button")
+	token := credential.FindString(b.text())
+	if token == "" {
+		b.fail("no credential is shown")
+	}
+	b.fill("#pushUrl", c.PushURL)
+	b.click("form[action='/api/console/push'] button")
+	secret := pushSecret.FindString(b.text())
+	if secret == "" {
+		b.fail("no push secret is shown")
+	}
+	b.open(console)
+	if text := b.text(); strings.Contains(text, token) || strings.Contains(text, secret) {
+		t.Error("a secret is shown a second time")
+	}
+
+	b.open(c.UCServerPage + "/connect")
+	b.fill("#secret", secret)
+	b.click("#save-secret")
+	b.open(c.UCServerPage + "/connect")
+	b.fill("#bridge", c.URL)
+	b.fill("#token", token)
+	b.click("#start-polling")
+
+	users := c.Graph.Users()
+	user := users[len(users)-1]
+	for _, via := range []string{"poll", "push"} {
+		for _, state := range []struct{ availability, activity string }{{"Busy", "InACall"}, {"DoNotDisturb", "Presenting"}} {
+			if err := c.Graph.Set(user.ID, state.availability, state.activity); err != nil {
+				t.Fatal(err)
+			}
+			// Only this person's line, so that nobody else's state is taken for it.
+			b.open(c.UCServerPage + "/?refresh=off&via=" + via + "&q=" + url.QueryEscape(user.UserPrincipalName))
+			b.see(20*time.Second, user.UserPrincipalName, state.availability+" / "+state.activity)
+		}
+	}
+	b.open(c.UCServerPage + "/?refresh=off&via=push")
+	b.picture("ucserver")
+	b.open(c.TeamsPage)
+	b.picture("teams")
+
+	b.open(console)
+	b.see(10*time.Second, "working")
+	b.click("form[action='/api/console/check'] button")
+	b.see(0, "all well")
+	b.picture("console")
+	phone := openChromium(t, 390, 800, true)
+	phone.open(console)
+	phone.see(0, "Set-up code")
+	phone.picture("console-phone-dark")
+}
+
+func TestTheHandlersPagesAreServedWithAStrictPolicy(t *testing.T) {
+	c, err := cloud.Start(t.Context(), cloud.Options{Dist: dist, Users: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	answer, err := http.Get(c.URL + "/api/console")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	policy := answer.Header.Get("Content-Security-Policy")
+	if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") || answer.Header.Get("Referrer-Policy") != "no-referrer" || answer.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("headers = %v", answer.Header)
+	}
+}
