@@ -122,7 +122,7 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 		Books: &feed.Shelf{},
 	}
 	sync := &presencesync.Function{
-		Storage: c.storage, Settings: c.settings, Graph: c.graph, Tokens: c.consent,
+		Storage: c.storage, Settings: c.settings, Graph: c.graph, Tokens: c.consent, Books: feeds.Books,
 		Names: filepath.Join(b.ScriptRoot, "config", "usermatching.csv"), Interval: b.Interval, Now: c.now, Log: log,
 	}
 	consumers := func(ctx context.Context) ([]access.Credential, error) {

@@ -94,7 +94,7 @@ func newOffice(t testing.TB) *office {
 // restart forgets what a process keeps in memory.
 func (o *office) restart() {
 	o.sync = &presencesync.Function{
-		Storage: o.storage, Settings: o.set, Graph: o.graph, Tokens: o.tokens, Names: o.names, Interval: 5 * time.Second,
+		Storage: o.storage, Settings: o.set, Graph: o.graph, Tokens: o.tokens, Books: &feed.Shelf{}, Names: o.names, Interval: 5 * time.Second,
 		Now: func() time.Time { return o.now }, Log: slog.New(slog.NewJSONHandler(&o.logs, nil)),
 	}
 }

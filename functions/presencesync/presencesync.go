@@ -61,6 +61,8 @@ type Function struct {
 	Settings storage.Settings
 	Graph    Graph
 	Tokens   Tokens
+	// Books keeps the state of each tenant warm.
+	Books *feed.Shelf
 	// Names is the path of usermatching.csv. A file that is not there names
 	// nobody.
 	Names string
@@ -123,7 +125,7 @@ func (f *Function) adopt(ctx context.Context) error {
 	case id == "":
 		f.tenant = nil
 	case f.tenant == nil || f.tenant.id != id:
-		f.tenant = newTenant(id)
+		f.tenant = newTenant(id, f.Books.Of(id))
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 // tenant is what a process keeps about the tenant between runs.
 type tenant struct {
 	id   string
-	warm feed.Warm
+	warm *feed.Warm // shared with the polls of this process
 	// limit spends reading's share of Graph's budget.
 	limit *rate.Limiter
 
@@ -56,9 +56,9 @@ type tenant struct {
 // inFlight is the most requests to Graph at once, and the burst of the limiter.
 const inFlight = 16
 
-func newTenant(id string) *tenant {
+func newTenant(id string, warm *feed.Warm) *tenant {
 	return &tenant{
-		id: id, limit: rate.NewLimiter(0, inFlight), odd: oddities{},
+		id: id, warm: warm, limit: rate.NewLimiter(0, inFlight), odd: oddities{},
 		older: map[presence.UserID]time.Time{}, silent: map[presence.UserID]time.Time{}, flips: map[presence.UserID]flip{},
 	}
 }
