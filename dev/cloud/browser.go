@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -130,9 +131,7 @@ func (b *Browser) submit(ctx context.Context, page *Page, f form, pressed *butto
 			action = pressed.action
 		}
 	}
-	for name, list := range fill {
-		values[name] = list
-	}
+	maps.Copy(values, fill)
 	target, err := page.URL.Parse(action)
 	if err != nil {
 		return nil, fmt.Errorf("submit a form of %s: %w", page.URL.Path, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -118,9 +119,7 @@ func (c *Cloud) settings(o Options, storage string) (map[string]string, error) {
 		"IDENTITY_ENDPOINT":        c.EntraPages + "/msi/token",
 		"IDENTITY_HEADER":          c.Entra.IdentityHeader(),
 	}
-	for name, value := range o.Settings {
-		env[name] = value
-	}
+	maps.Copy(env, o.Settings)
 	return env, nil
 }
 

@@ -24,6 +24,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -190,9 +191,7 @@ func (s *Simulator) TokenRequests() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	counts := make(map[string]int, len(s.grants))
-	for kind, n := range s.grants {
-		counts[kind] = n
-	}
+	maps.Copy(counts, s.grants)
 	return counts
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -198,9 +199,7 @@ func (c *world) send(method, target string, form url.Values, header http.Header)
 		c.t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	response, err := c.backchannel.Client().Do(request)
 	if err != nil {
 		c.t.Fatal(err)

@@ -59,7 +59,7 @@ func (sc scopes) wanted(a *app) []string {
 // as delegated permissions.
 func (s *Simulator) parseScopes(text string, a *app, delegated bool) (scopes, *refusal) {
 	sc := scopes{text: text}
-	for _, item := range strings.Fields(text) {
+	for item := range strings.FieldsSeq(text) {
 		if slices.Contains(signInScopes, item) {
 			sc.signIn = append(sc.signIn, item)
 			continue

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -441,9 +442,7 @@ func assertion(t *testing.T, c *world, algorithm jose.SignatureAlgorithm, encode
 	payload := map[string]any{
 		"aud": c.backchannel.URL + "/" + tenantID + "/oauth2/v2.0/token", "iss": clientID, "sub": clientID, "jti": "1", "nbf": now, "exp": now + 600,
 	}
-	for name, value := range changes {
-		payload[name] = value
-	}
+	maps.Copy(payload, changes)
 	encoded, _ := json.Marshal(payload)
 	signed, err := signer.Sign(encoded)
 	if err != nil {

@@ -126,7 +126,8 @@ func wantError(t *testing.T, err error, status int, code string) {
 	}
 }
 
-func to[T any](v T) *T { return &v }
+//go:fix inline
+func to[T any](v T) *T { return new(v) }
 
 func TestTheRealClientStoresAndReadsVersionsByManagedIdentity(t *testing.T) {
 	w := start(t)
@@ -213,7 +214,7 @@ func TestADisabledVersionCannotBeRead(t *testing.T) {
 	w := start(t)
 	version := w.set(t, "setup-code", "value")
 	_, err := w.client.UpdateSecretProperties(t.Context(), "setup-code", version, azsecrets.UpdateSecretPropertiesParameters{
-		SecretAttributes: &azsecrets.SecretAttributes{Enabled: to(false)}, Tags: map[string]*string{"oid": to("ada")},
+		SecretAttributes: &azsecrets.SecretAttributes{Enabled: new(false)}, Tags: map[string]*string{"oid": new("ada")},
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -230,7 +231,7 @@ func TestADeletedNameStaysTakenUntilItIsRecovered(t *testing.T) {
 	w := start(t)
 	w.set(t, "x", "old")
 	w.vault.Delete("x")
-	_, err := w.client.SetSecret(t.Context(), "x", azsecrets.SetSecretParameters{Value: to("new")}, nil)
+	_, err := w.client.SetSecret(t.Context(), "x", azsecrets.SetSecretParameters{Value: new("new")}, nil)
 	wantError(t, err, http.StatusConflict, "Conflict")
 	failure, _ := errors.AsType[*azcore.ResponseError](err)
 	if failure == nil || !strings.Contains(failure.Error(), "ObjectIsDeletedButRecoverable") {
@@ -244,7 +245,7 @@ func TestADeletedNameStaysTakenUntilItIsRecovered(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		_, err = w.client.SetSecret(t.Context(), "x", azsecrets.SetSecretParameters{Value: to("new")}, nil)
+		_, err = w.client.SetSecret(t.Context(), "x", azsecrets.SetSecretParameters{Value: new("new")}, nil)
 		if failure, _ := errors.AsType[*azcore.ResponseError](err); failure == nil || !strings.Contains(failure.Error(), "ObjectIsBeingRecovered") {
 			t.Errorf("error %v does not name ObjectIsBeingRecovered", err)
 		}
@@ -291,11 +292,11 @@ func TestADeletedSecretIsPurgedAfterNinetyDays(t *testing.T) {
 func TestLimitsOfValuesAndTags(t *testing.T) {
 	w := start(t)
 	w.set(t, "x", strings.Repeat("v", 25*1024))
-	_, err := w.client.SetSecret(t.Context(), "x", azsecrets.SetSecretParameters{Value: to(strings.Repeat("v", 25*1024+1))}, nil)
+	_, err := w.client.SetSecret(t.Context(), "x", azsecrets.SetSecretParameters{Value: new(strings.Repeat("v", 25*1024+1))}, nil)
 	wantError(t, err, http.StatusBadRequest, "BadParameter")
-	_, err = w.client.SetSecret(t.Context(), "x", azsecrets.SetSecretParameters{Value: to("v"), Tags: map[string]*string{"t": to(strings.Repeat("v", 257))}}, nil)
+	_, err = w.client.SetSecret(t.Context(), "x", azsecrets.SetSecretParameters{Value: new("v"), Tags: map[string]*string{"t": new(strings.Repeat("v", 257))}}, nil)
 	wantError(t, err, http.StatusBadRequest, "BadParameter")
-	_, err = w.client.SetSecret(t.Context(), "a_b", azsecrets.SetSecretParameters{Value: to("v")}, nil)
+	_, err = w.client.SetSecret(t.Context(), "a_b", azsecrets.SetSecretParameters{Value: new("v")}, nil)
 	wantError(t, err, http.StatusBadRequest, "BadParameter")
 }
 
@@ -340,7 +341,7 @@ func TestTheIdentityEndpointMayBeUnsteady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.clientWith(t, credential).SetSecret(t.Context(), "x", azsecrets.SetSecretParameters{Value: to("v")}, nil); err != nil {
+	if _, err := w.clientWith(t, credential).SetSecret(t.Context(), "x", azsecrets.SetSecretParameters{Value: new("v")}, nil); err != nil {
 		t.Errorf("after two refusals of the identity endpoint: %v", err)
 	}
 	if got := w.entra.TokenRequests()["identity"]; got != 1 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -34,9 +35,7 @@ func (s *Server) Pushes() Pushes {
 	defer s.mu.Unlock()
 	p := s.pushes
 	p.Answers = map[int]int{}
-	for status, n := range s.pushes.Answers {
-		p.Answers[status] = n
-	}
+	maps.Copy(p.Answers, s.pushes.Answers)
 	return p
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -240,9 +241,7 @@ func TestPoint08TheAdminCallbackAloneGrantsNothing(t *testing.T) {
 	w := newWorld(t)
 	forge := func(b *browser, more url.Values) (int, string) {
 		q := url.Values{"state": {query(t, b.begin("admin")).Get("state")}, "tenant": {w.tenant}, "admin_consent": {"True"}, "scope": {graph + "/.default"}}
-		for name, values := range more {
-			q[name] = values
-		}
+		maps.Copy(q, more)
 		return b.land(devEntra.Callback{Method: http.MethodGet, URL: public + "/api/consent/admin/callback?" + q.Encode()})
 	}
 	b := w.browser(w.admin)

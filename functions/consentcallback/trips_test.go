@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -93,9 +94,7 @@ func TestTheSameFormTwiceAtOnceAsksForOneToken(t *testing.T) {
 	var wait sync.WaitGroup
 	for i := range tabs {
 		tabs[i] = w.browser(w.admin)
-		for name, c := range b.cookies {
-			tabs[i].cookies[name] = c
-		}
+		maps.Copy(tabs[i].cookies, b.cookies)
 		wait.Go(func() {
 			if status, page := tabs[i].land(back); status != 200 || !strings.Contains(page, "Connected") || strings.Contains(page, "Not connected") {
 				t.Errorf("arrival %d = %d %s", i, status, page)

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -137,11 +138,9 @@ func (f *Function) signIn(w http.ResponseWriter, r *http.Request) {
 		f.welcome(w, r, http.StatusForbidden, notice{"bad", "Microsoft did not sign you in: " + err.Error() + "."})
 		return
 	}
-	for _, role := range who.Roles {
-		if role == AdminRole {
-			f.begin(w, r, who.Account.ObjectID)
-			return
-		}
+	if slices.Contains(who.Roles, AdminRole) {
+		f.begin(w, r, who.Account.ObjectID)
+		return
 	}
 	host.Log(r.Context(), f.Log).Warn("sign-in without the administrator's role", "account", who.Account.ObjectID)
 	f.welcome(w, r, http.StatusForbidden, notice{"bad", "Microsoft knows you, but you lack the app role " + AdminRole +

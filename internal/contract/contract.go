@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -90,9 +91,7 @@ func Handler(t testing.TB, handler http.Handler) http.Handler {
 		if r.Method != http.MethodHead {
 			check(t, v, copied(), answer, content)
 		}
-		for name, values := range answer.Header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), answer.Header)
 		w.WriteHeader(answer.StatusCode)
 		_, _ = w.Write(content)
 	})

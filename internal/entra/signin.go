@@ -172,7 +172,7 @@ func (c *Client) tokens(token *oauth2.Token, began time.Time) consent.Tokens {
 		out.Refresh = secret.New(token.RefreshToken)
 	}
 	granted, _ := token.Extra("scope").(string)
-	for _, name := range strings.Fields(granted) {
+	for name := range strings.FieldsSeq(granted) {
 		if i := strings.LastIndexByte(name, '/'); i >= 0 {
 			name = name[i+1:]
 		}

@@ -96,12 +96,12 @@ func TestAllFaultsAreNamedAtOnce(t *testing.T) {
 }
 
 func TestWindows1252IsReadAndShown(t *testing.T) {
-	file := ""
+	var file strings.Builder
 	for i := range 699 {
-		file += "u" + strings.Repeat("x", i) + ",n" + strings.Repeat("y", i) + "\n"
+		file.WriteString("u" + strings.Repeat("x", i) + ",n" + strings.Repeat("y", i) + "\n")
 	}
-	file += "m\xfcller@contoso.com,mueller@domain.local\n"
-	list, err := matching.Parse([]byte(file))
+	file.WriteString("m\xfcller@contoso.com,mueller@domain.local\n")
+	list, err := matching.Parse([]byte(file.String()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,14 +56,15 @@ func hash(text string) string {
 
 // Security sets the headers of a page on h.
 func (p Page) security(h http.Header) {
-	policy := "default-src 'none'; style-src " + hash(style) + "; form-action 'self'"
+	var policy strings.Builder
+	policy.WriteString("default-src 'none'; style-src " + hash(style) + "; form-action 'self'")
 	for _, origin := range p.FormAction {
-		policy += " " + origin
+		policy.WriteString(" " + origin)
 	}
 	if p.AutoSubmit {
-		policy += "; script-src " + hash(submit)
+		policy.WriteString("; script-src " + hash(submit))
 	}
-	h.Set("Content-Security-Policy", policy+"; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", policy.String()+"; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
@@ -196,7 +195,7 @@ func (f *Feed) rows(ctx context.Context, from, upTo string, page int32, columns 
 	filter := fmt.Sprintf("PartitionKey eq '%s' and RowKey ge '%s' and RowKey lt '%s'", quote(f.tenant), quote(from), quote(upTo))
 	options := &aztables.ListEntitiesOptions{Filter: &filter, Top: &page}
 	if columns != nil {
-		options.Select = to.Ptr(strings.Join(columns, ","))
+		options.Select = new(strings.Join(columns, ","))
 	}
 	return f.storage.list(ctx, options)
 }
@@ -286,7 +285,7 @@ func (f *Feed) Trim(ctx context.Context, now time.Time, retention time.Duration)
 
 func (f *Feed) trimSnapshots(ctx context.Context, keep string, before time.Time) (int, error) {
 	pager := f.storage.blobs.ServiceClient().NewContainerClient(f.storage.container).
-		NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: to.Ptr(f.snapshotPrefix()), MaxResults: to.Ptr(int32(100))})
+		NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: new(f.snapshotPrefix()), MaxResults: new(int32(100))})
 	page, err := pager.NextPage(ctx)
 	if hasCode(err, "ContainerNotFound") {
 		return 0, nil

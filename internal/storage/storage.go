@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -103,12 +104,7 @@ func hasCode(err error, codes ...string) bool {
 	if !ok {
 		return false
 	}
-	for _, code := range codes {
-		if response.ErrorCode == code {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(codes, response.ErrorCode)
 }
 
 // Error is a refusal by the storage service, reduced to what may be shown: the

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 )
 
@@ -76,10 +77,8 @@ func (e *Error) Permanent() bool { return e.Class != Transient }
 // Has reports whether Entra named one of numbers.
 func (e *Error) Has(numbers ...int) bool {
 	for _, have := range e.Numbers {
-		for _, want := range numbers {
-			if have == want {
-				return true
-			}
+		if slices.Contains(numbers, have) {
+			return true
 		}
 	}
 	return false
