@@ -126,8 +126,6 @@ func wantError(t *testing.T, err error, status int, code string) {
 	}
 }
 
-//go:fix inline
-func to[T any](v T) *T { return new(v) }
 
 func TestTheRealClientStoresAndReadsVersionsByManagedIdentity(t *testing.T) {
 	w := start(t)
