@@ -126,7 +126,6 @@ func wantError(t *testing.T, err error, status int, code string) {
 	}
 }
 
-
 func TestTheRealClientStoresAndReadsVersionsByManagedIdentity(t *testing.T) {
 	w := start(t)
 	first, second := w.set(t, "refresh-token", "one"), w.set(t, "refresh-token", "two")
