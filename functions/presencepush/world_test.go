@@ -18,6 +18,7 @@ import (
 	"procallteams/dev/azurite"
 	sim "procallteams/dev/ucserver"
 	"procallteams/functions/presencepush"
+	"procallteams/internal/contract"
 	"procallteams/internal/feed"
 	"procallteams/internal/poll"
 	"procallteams/internal/secret"
@@ -81,8 +82,10 @@ func (w *world) pass(d time.Duration) {
 	w.now = w.now.Add(d)
 }
 
-// Push implements presencepush.Sender and notes what is sent.
+// Push implements presencepush.Sender, holds what is sent to the contract and
+// notes it.
 func (w *world) Push(ctx context.Context, d ucserver.Delivery) ucserver.Outcome {
+	contract.Push(w.t, d.Body)
 	w.mu.Lock()
 	w.sent = append(w.sent, d)
 	w.mu.Unlock()

@@ -4,6 +4,7 @@ package contract
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -22,8 +23,8 @@ import (
 	"github.com/pb33f/libopenapi-validator/schema_validation"
 )
 
-// load reads and compiles the document once per test process.
-var load = sync.OnceValues(func() (validator.Validator, error) {
+// parse reads the document once per test process.
+var parse = sync.OnceValues(func() (libopenapi.Document, error) {
 	text, err := read()
 	if err != nil {
 		return nil, err
@@ -31,6 +32,15 @@ var load = sync.OnceValues(func() (validator.Validator, error) {
 	document, err := libopenapi.NewDocument(text)
 	if err != nil {
 		return nil, fmt.Errorf("read api/openapi.yaml: %w", err)
+	}
+	return document, nil
+})
+
+// load compiles the document once per test process.
+var load = sync.OnceValues(func() (validator.Validator, error) {
+	document, err := parse()
+	if err != nil {
+		return nil, err
 	}
 	if ok, faults := schema_validation.ValidateOpenAPIDocument(document); !ok {
 		return nil, fmt.Errorf("api/openapi.yaml is not OpenAPI 3.1: %s", describe(faults))
@@ -95,6 +105,35 @@ func Handler(t testing.TB, handler http.Handler) http.Handler {
 		w.WriteHeader(answer.StatusCode)
 		_, _ = w.Write(content)
 	})
+}
+
+// Push checks the body of a push against the webhook that its type names.
+func Push(t testing.TB, body []byte) {
+	t.Helper()
+	document, err := parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := document.BuildV3Model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var push struct{ Type string }
+	if err := json.Unmarshal(body, &push); err != nil {
+		t.Errorf("push is no JSON: %v", err)
+		return
+	}
+	webhook, ok := map[string]string{"presence.changes": "presenceChanges", "presence.snapshot": "presenceSnapshot"}[push.Type]
+	if !ok {
+		t.Errorf("push of type %q is not in the contract", push.Type)
+		return
+	}
+	item, _ := model.Model.Webhooks.Get(webhook)
+	media, _ := item.Post.RequestBody.Content.Get("application/json")
+	schema := media.Schema.Schema()
+	if ok, faults := schema_validation.NewSchemaValidator(config.WithFormatAssertions()).ValidateSchemaBytes(schema, body); !ok {
+		t.Errorf("push breaks the contract: %s\n%s", describe(faults), body)
+	}
 }
 
 func check(t testing.TB, v validator.Validator, r *http.Request, answer *http.Response, content []byte) {

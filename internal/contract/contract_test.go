@@ -52,3 +52,27 @@ func TestAnswersOutsideOfTheContractAreFound(t *testing.T) {
 		})
 	}
 }
+
+func TestPushesOutsideOfTheContractAreFound(t *testing.T) {
+	const rest = `"tenant":"t","consumer":"push","epoch":"E","from":"1.1","to":"1.2","asOf":null,"stale":false,"staleReason":"",`
+	for _, test := range []struct {
+		name, body string
+		broken     bool
+	}{
+		{"a heartbeat", `{"type":"presence.changes",` + rest + `"changes":[]}`, false},
+		{"changes are missing", `{"type":"presence.changes",` + rest + `"x":1}`, true},
+		{"a change without procall", `{"type":"presence.changes",` + rest + `"changes":[{"id":"1.2","type":"presence","user":"u"}]}`, true},
+		{"a removal", `{"type":"presence.changes",` + rest + `"changes":[{"id":"1.2","type":"removed","user":"u","reason":"disabled"}]}`, false},
+		{"a snapshot without parts", `{"type":"presence.snapshot",` + rest + `"changes":[]}`, true},
+		{"an unknown type", `{"type":"presence.other"}`, true},
+		{"no JSON", `<html>`, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			probe := &recorder{TB: t}
+			contract.Push(probe, []byte(test.body))
+			if probe.failed != test.broken {
+				t.Errorf("found broken = %t; want %t", probe.failed, test.broken)
+			}
+		})
+	}
+}
