@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"procallteams/internal/access"
 	"procallteams/internal/feed"
@@ -41,11 +42,11 @@ func (f Function) ServeConsumer(w http.ResponseWriter, r *http.Request, consumer
 func (f Function) serve(w http.ResponseWriter, r *http.Request, tenant string) {
 	parameters := poll.ParametersOf(r)
 	limit := parameters.Number("limit", 1, poll.MaxLimit, poll.DefaultLimit)
-	after := parameters.Token("pageToken", maxToken)
+	token := parameters.Token("pageToken", maxToken)
 	if parameters.Refuse(w, r) {
 		return
 	}
-	answer, err := f.page(r.Context(), tenant, presence.UserID(after), limit)
+	answer, err := f.page(r.Context(), tenant, token, limit)
 	if err == nil {
 		err = poll.Write(w, answer)
 	} else {
@@ -56,11 +57,31 @@ func (f Function) serve(w http.ResponseWriter, r *http.Request, tenant string) {
 	}
 }
 
-// maxToken bounds a page token: it holds one object id.
-const maxToken = 64
+// maxToken bounds a page token: a cursor, a full stop and an object id.
+const maxToken = 192
 
-func (f Function) page(ctx context.Context, tenant string, after presence.UserID, limit int) (Answer, error) {
+// tokenOf names the page behind a user, of a state that is not older than at.
+func tokenOf(at feed.Position, after presence.UserID) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(at.Cursor() + "." + string(after)))
+}
+
+func (f Function) page(ctx context.Context, tenant, token string, limit int) (Answer, error) {
+	var least feed.Position
+	cursor, after, _ := strings.Cut(token, ".")
 	view, err := f.Feeds.Recent(ctx, tenant)
+	if err == nil && token != "" {
+		if least, err = feed.ParseCursor(cursor); err != nil {
+			return Answer{}, err
+		}
+		if least.Epoch != view.Head.Epoch || least.Compare(view.Head.Last) > 0 {
+			// Another process made the page before, from a newer head. A page that is
+			// older than the cursor of the first one would lose what lies between.
+			view, err = f.Feeds.Anew(ctx, tenant)
+		}
+		if err == nil && (least.Epoch != view.Head.Epoch || least.Compare(view.Head.Last) > 0) {
+			return Answer{}, &feed.GoneError{Reason: feed.GoneEpoch}
+		}
+	}
 	if err != nil {
 		return Answer{}, err
 	}
@@ -80,10 +101,10 @@ func (f Function) page(ctx context.Context, tenant string, after presence.UserID
 		return Answer{}, err
 	}
 	// One more than asked for tells whether there is another page.
-	items, at := book.Page(after, limit+1)
+	items, at := book.Page(presence.UserID(after), limit+1)
 	if len(items) > limit {
 		items = items[:limit]
-		answer.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(items[limit-1].Entra))
+		answer.NextPageToken = tokenOf(at, items[limit-1].Entra)
 	}
 	answer.Epoch, answer.Cursor, answer.Items = at.Epoch, at.Cursor(), items
 	return answer, nil
