@@ -102,7 +102,8 @@ func (f Function) Run(ctx context.Context, wakeup []byte) error {
 
 // Sweep does what no wake-up announced: a wake-up that was lost, an attempt that
 // is due, a consumer that has heard nothing for a while. For upkeep, once a
-// minute; it keeps within ctx.
+// minute. It begins nothing more when ctx is about to end; a request under way
+// is let finish, since receivers may take longer than one duty lasts.
 func (f Function) Sweep(ctx context.Context) error {
 	tenant, err := f.Tenant(ctx)
 	if err != nil || tenant == "" {
@@ -112,6 +113,9 @@ func (f Function) Sweep(ctx context.Context) error {
 	if end, ok := ctx.Deadline(); ok {
 		// A margin to put the lease back, so that the next pusher need not wait.
 		slice = time.Until(end) - 2*time.Second
+		var cancel context.CancelFunc
+		ctx, cancel = outlive(ctx, requestTime)
+		defer cancel()
 	}
 	more, err := f.deliver(ctx, tenant, slice, true)
 	if err != nil {
@@ -227,6 +231,22 @@ func (f Function) Resume(ctx context.Context, tenant string) error {
 		return fmt.Errorf("switch the push on: %w", err)
 	}
 	return f.Wake(ctx, tenant)
+}
+
+// requestTime is more than one request takes, its lease put back included.
+const requestTime = 30 * time.Second
+
+// outlive returns a context that ends so much after ctx's deadline, but at once
+// when ctx is cancelled.
+func outlive(ctx context.Context, more time.Duration) (context.Context, context.CancelFunc) {
+	end, _ := ctx.Deadline()
+	longer, cancel := context.WithDeadline(context.WithoutCancel(ctx), end.Add(more))
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			cancel()
+		}
+	})
+	return longer, func() { stop(); cancel() }
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

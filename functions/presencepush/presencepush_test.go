@@ -385,3 +385,50 @@ func TestPushedPresencesKeepOutcomesOfAllKinds(t *testing.T) {
 	w.run()
 	w.equal()
 }
+
+func TestUpkeepLetsASlowReceiverFinish(t *testing.T) {
+	w := newWorld(t)
+	w.append(feedtest.Busy(1))
+	w.pass(time.Minute)
+	w.uc.Inject(sim.Fault{Kind: sim.Slow, Milliseconds: 3500, Count: 1})
+	ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+	defer cancel()
+	if err := w.function().Sweep(ctx); err != nil {
+		t.Errorf("Sweep() = %v", err)
+	}
+	w.equal()
+	if s := w.state(); len(w.sent) != 1 || s.Problem != "" || s.Behind != 0 {
+		t.Errorf("%d requests, state %+v", len(w.sent), s)
+	}
+}
+
+func TestAReasonOfAnyLengthIsStored(t *testing.T) {
+	w := newWorld(t)
+	w.append(feedtest.Busy(1))
+	f := w.function()
+	f.Sender = refusing{ucserver.Outcome{Result: ucserver.Later, Code: "push-redirect", Reason: strings.Repeat("ü", 40_000), RetryAfter: time.Hour}}
+	if err := f.Run(t.Context(), w.wakeup()); err != nil {
+		t.Fatalf("the wake-up comes again, and in the end lies among the poison: %v", err)
+	}
+	if s := w.state(); s.ProblemCode != "push-redirect" || s.Problem == "" || s.NextAttempt.IsZero() {
+		t.Errorf("state = %.200v", s)
+	}
+}
+
+// refusing answers every delivery with the same outcome.
+type refusing struct{ ucserver.Outcome }
+
+func (r refusing) Push(context.Context, ucserver.Delivery) ucserver.Outcome { return r.Outcome }
+
+func TestAConsumerHearsSomethingAtEveryUpkeep(t *testing.T) {
+	w := newWorld(t)
+	w.append(feedtest.Busy(1))
+	w.run()
+	w.pass(15 * time.Second) // upkeep comes soon after a delivery, then in a minute
+	if err := w.function().Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.sent) != 2 {
+		t.Error("the next sign of life comes 75 s after the last delivery; the contract says 60")
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"procallteams/internal/feed"
@@ -21,9 +22,10 @@ const (
 	// next one by as much.
 	leaseTime = 5 * time.Second
 	renewTime = time.Second
-	// quiet is after how much silence upkeep sends an empty push: it runs once a
-	// minute, and a consumer should hear something every 60 s.
-	quiet = 20 * time.Second
+	// quiet is after how much silence upkeep sends an empty push. It runs once a
+	// minute and a consumer hears something every 60 s, so it is no longer than
+	// what two runs may be apart beyond that.
+	quiet = time.Second
 	// settled is how old a change must be before upkeep takes its wake-up for lost.
 	settled = 3 * time.Second
 
@@ -193,7 +195,7 @@ func (p *pusher) settle(ctx context.Context, o ucserver.Outcome) bool {
 	if c.ProblemSince.IsZero() {
 		c.ProblemSince = now
 	}
-	c.Problem, c.ProblemCode = o.Reason, o.Code
+	c.Problem, c.ProblemCode = clip(o.Reason), o.Code
 	c.Failures++
 	switch {
 	case o.Result == ucserver.Stopped:
@@ -208,6 +210,17 @@ func (p *pusher) settle(ctx context.Context, o ucserver.Outcome) bool {
 	wait := min(firstBackoff<<min(c.Failures-1, 10), lastBackoff)
 	c.NextAttempt = now.Add(max(o.RetryAfter, jitter(wait)))
 	return false
+}
+
+// maxProblem bounds what the row keeps of a reason, in bytes: a receiver's
+// address or certificate may be of any length, a row's value may not.
+const maxProblem = 2000
+
+func clip(reason string) string {
+	if len(reason) <= maxProblem {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:maxProblem], "") + " ..."
 }
 
 // jitter is between d and 1.5 d, so that consumers of many bridges part.
