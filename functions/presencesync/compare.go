@@ -178,7 +178,10 @@ func (r *run) gone(id presence.UserID, held feed.Change) bool {
 // to the newest is used, since what was read with it may never have been stored.
 func (r *run) newer(i int, stamp string, held feed.Change) bool {
 	id := r.ids[i]
-	newest := max(r.newest[i], held.Sequence)
+	newest := r.newest[i]
+	if held.Sequence != "" && r.overruled[id] != held.Sequence {
+		newest = max(newest, held.Sequence)
+	}
 	if stamp == "" || stamp >= newest {
 		r.newest[i] = stamp
 		if len(r.older) > 0 {
@@ -195,7 +198,9 @@ func (r *run) newer(i int, stamp string, held feed.Change) bool {
 		r.odd.add("answer older than one before", 1)
 		return false
 	}
-	r.newest[i] = stamp
+	// The published stamp stays as it is until something changes: from now on it
+	// counts no more.
+	r.newest[i], r.overruled[id] = stamp, held.Sequence
 	delete(r.older, id)
 	return true
 }

@@ -3,6 +3,7 @@ package presencesync
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"procallteams/internal/consent"
@@ -29,11 +30,19 @@ type failure struct {
 	next string // what to do, empty when it passes by itself
 }
 
+// maxError bounds what the heartbeat keeps of an error, in bytes: others wrote
+// parts of it, and a row that is too long would make every sync fail.
+const maxError = 2000
+
 func (f *failure) Error() string {
-	if f.next != "" {
-		return f.err.Error() + "; " + f.next
+	text := f.err.Error()
+	if len(text) > maxError {
+		text = strings.ToValidUTF8(text[:maxError], "") + " ..."
 	}
-	return f.err.Error()
+	if f.next != "" {
+		return text + "; " + f.next
+	}
+	return text
 }
 
 func failed(err error) *failure {

@@ -55,6 +55,9 @@ func (r *run) ensureDirectory(ctx context.Context, token consent.Token) *failure
 				r.log.Warn("directory not read; the one before stays in use", "error", err.Error())
 				return nil
 			}
+			if pause, ok := errors.AsType[*graph.ThrottledError](err); ok {
+				r.pauseFor(ctx, pause.RetryAfter)
+			}
 			failure := failed(err)
 			if failure.code == refused {
 				failure.next = "the app registration needs User.Read.All (application), or a user consent"

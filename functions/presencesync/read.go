@@ -48,8 +48,13 @@ type batch struct {
 // errNotAsked marks a batch that was left out after Graph asked for a pause.
 var errNotAsked = errors.New("not asked: Graph wants a pause")
 
-// read reads everybody who takes part and finds what changed.
-func (r *run) read(ctx context.Context) *failure {
+// read reads everybody who takes part and finds what changed. It leaves a quarter
+// of the time to store what came of it: a Graph that hangs is a failure to be
+// noted like any other.
+func (r *run) read(all context.Context) *failure {
+	end, _ := all.Deadline()
+	ctx, cancel := context.WithTimeout(all, time.Until(end)*3/4)
+	defer cancel()
 	if wait := r.now.ThrottledUntil.Sub(r.start); wait > 0 {
 		return failed(&graph.ThrottledError{Status: 429, RetryAfter: wait})
 	}
@@ -75,7 +80,7 @@ func (r *run) read(ctx context.Context) *failure {
 	if token.Kind != "" {
 		r.ask(ctx, token, batches)
 	}
-	if failure := r.judge(ctx, batches); failure != nil {
+	if failure := r.judge(all, batches); failure != nil {
 		return failure
 	}
 	r.compare(batches)

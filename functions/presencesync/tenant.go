@@ -2,6 +2,7 @@ package presencesync
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -47,10 +48,13 @@ type tenant struct {
 	// older than one that was seen, and silent, batches that fail, by their first
 	// person.
 	missing, older, silent map[presence.UserID]time.Time
-	flips                  map[presence.UserID]flip
-	swept                  time.Time // when flips were last swept
-	odd                    oddities
-	logged                 time.Time // when a failure was last logged
+	// overruled are published version stamps that Graph's numbering went back
+	// behind for good.
+	overruled map[presence.UserID]string
+	flips     map[presence.UserID]flip
+	swept     time.Time // when flips were last swept
+	odd       oddities
+	logged    time.Time // when a failure was last logged
 }
 
 // inFlight is the most requests to Graph at once, and the burst of the limiter.
@@ -59,12 +63,13 @@ const inFlight = 16
 func newTenant(id string, warm *feed.Warm) *tenant {
 	return &tenant{
 		id: id, warm: warm, limit: rate.NewLimiter(0, inFlight), odd: oddities{},
-		older: map[presence.UserID]time.Time{}, silent: map[presence.UserID]time.Time{}, flips: map[presence.UserID]flip{},
+		older: map[presence.UserID]time.Time{}, overruled: map[presence.UserID]string{}, silent: map[presence.UserID]time.Time{}, flips: map[presence.UserID]flip{},
 	}
 }
 
 // adoptDirectory replaces the people; what is known about those who stay is kept.
 func (t *tenant) adoptDirectory(d *directory.Directory, blob string) {
+	before := t.ids
 	stamps := make(map[presence.UserID]string, len(t.ids))
 	for i, id := range t.ids {
 		if t.newest[i] != "" {
@@ -82,7 +87,26 @@ func (t *tenant) adoptDirectory(d *directory.Directory, blob string) {
 	for i, person := range t.people {
 		t.ids[i], t.newest[i] = person.ID, stamps[person.ID]
 	}
-	clear(t.silent)
+	// A batch inherits the silence of the one in which its first person was, and
+	// nothing is remembered about those who left.
+	silent := map[presence.UserID]time.Time{}
+	for from := 0; from < len(t.ids); from += graph.MaxIDs {
+		at, found := slices.BinarySearch(before, t.ids[from])
+		if !found {
+			at--
+		}
+		if at < 0 {
+			continue
+		}
+		if since, ok := t.silent[before[at/graph.MaxIDs*graph.MaxIDs]]; ok {
+			silent[t.ids[from]] = since
+		}
+	}
+	t.silent = silent
+	left := func(id presence.UserID) bool { _, stays := slices.BinarySearch(t.ids, id); return !stays }
+	maps.DeleteFunc(t.missing, func(id presence.UserID, _ time.Time) bool { return left(id) })
+	maps.DeleteFunc(t.older, func(id presence.UserID, _ time.Time) bool { return left(id) })
+	maps.DeleteFunc(t.overruled, func(id presence.UserID, _ string) bool { return left(id) })
 }
 
 // oddities counts what was unusual since the process started, by kind.
