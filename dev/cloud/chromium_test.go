@@ -139,6 +139,18 @@ func (c chromium) text() string {
 // see waits until the page, loaded again and again, shows all the words.
 func (c chromium) see(patience time.Duration, words ...string) {
 	c.t.Helper()
+	c.await(patience, true, words)
+}
+
+// arrive waits until the browser has come by itself to a page with all the words:
+// pages on the way submit themselves and must not be loaded again.
+func (c chromium) arrive(words ...string) {
+	c.t.Helper()
+	c.await(30*time.Second, false, words)
+}
+
+func (c chromium) await(patience time.Duration, reload bool, words []string) {
+	c.t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
 		text, err := c.read()
@@ -154,7 +166,11 @@ func (c chromium) see(patience time.Duration, words ...string) {
 		if time.Now().After(deadline) && err == nil {
 			c.fail("the page does not show " + missing + " within " + patience.String())
 		}
-		c.do(chromedp.Reload())
+		if reload {
+			c.do(chromedp.Reload())
+		} else {
+			time.Sleep(20 * time.Millisecond)
+		}
 	}
 }
 
