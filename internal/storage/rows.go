@@ -22,6 +22,7 @@ const (
 	RowAudit      = "audit-"      // + time: who changed what
 
 	RowTenant  = "tenant"   // installation: pointer to the tenant in use
-	RowSetup   = "setup"    // installation: version of the set-up code in force
+	RowKept    = "kept-"    // installation: + name of a secret that the bridge makes: its version in force
+	RowTries   = "tries-"   // installation: + hash of an address: wrong set-up codes
 	RowSession = "session-" // installation: + hash: an administrator's session
 )

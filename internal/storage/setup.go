@@ -7,21 +7,9 @@ import (
 	"procallteams/internal/access"
 )
 
-// RowTries counts wrong set-up codes: installation, + hash of the address.
-const RowTries = "tries-"
-
-// versionRow is the installation's row that names the version in force of a kept
-// secret: "setup" for the set-up code, else the secret's own name.
-func versionRow(name string) string {
-	if name == access.SetupCodeName {
-		return RowSetup
-	}
-	return name
-}
-
 // Version returns the version of the named secret that is in force.
 func (s *Storage) Version(ctx context.Context, name string) (version, etag string, err error) {
-	row, err := s.Get(ctx, Installation, versionRow(name))
+	row, err := s.Get(ctx, Installation, RowKept+name)
 	if errors.Is(err, ErrNotFound) {
 		return "", "", access.ErrUnknown
 	}
@@ -30,7 +18,7 @@ func (s *Storage) Version(ctx context.Context, name string) (version, etag strin
 
 // SetVersion names the version of the secret that is in force from now on.
 func (s *Storage) SetVersion(ctx context.Context, name, version, etag string) error {
-	return s.put(ctx, Row{Partition: Installation, Key: versionRow(name), ETag: etag, Values: map[string]any{"version": version}})
+	return s.put(ctx, Row{Partition: Installation, Key: RowKept + name, ETag: etag, Values: map[string]any{"version": version}})
 }
 
 // Tries returns how many wrong codes came from an address.
