@@ -98,6 +98,8 @@ func TestAnswersThatAreNotAsDocumentedAreCountedAndNeverInvented(t *testing.T) {
 		{"availability null", `{"value":[{"id":"` + string(a) + `","availability":null,"activity":"Busy"},` + bIsAway + `]}`, presence.State{}, graph.Oddities{"answer without availability": 1}},
 		{"a user twice: the last wins", `{"value":[{"id":"` + string(a) + `","availability":"Busy","activity":"Busy"},` + bIsAway + `,{"id":"` + string(a) + `","availability":"Away","activity":"Away"}]}`,
 			away, graph.Oddities{"user answered twice": 1}},
+		{"a user twice: a newer stamp wins over the order", `{"value":[{"id":"` + string(a) + `","availability":"Away","activity":"Away","sequenceNumber":"A2"},` + bIsAway + `,{"id":"` + string(a) + `","availability":"Busy","activity":"Busy","sequenceNumber":"A1"}]}`,
+			presence.State{Availability: "Away", Activity: "Away", Sequence: "A2"}, graph.Oddities{"user answered twice": 1}},
 		{"a user nobody asked for", `{"value":[{"id":"deadbeef-0000-4000-8000-000000000001","availability":"Busy","activity":"InACall"},` + bIsAway + `]}`,
 			presence.State{}, graph.Oddities{"user nobody asked for": 1}},
 		{"more keys, another order, escapes, upper case", `{"@odata.context":"x","value":[{"@odata.type":"#microsoft.graph.presence","statusMessage":{"message":{"content":"a"}},"activity":"In\u0041Call","availability":"BUSY","sequenceNumber":"A0129311063","outOfOfficeSettings":{"message":null,"isOutOfOffice":true},"id":"` + strings.ToUpper(string(a)) + `"},` + bIsAway + `],"more":[1,{}]}`,

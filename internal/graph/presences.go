@@ -54,7 +54,7 @@ var scratches = sync.Pool{New: func() any { return &scratch{index: make(map[pres
 
 // Presences reads the presence of at most 650 users with one request (retried
 // after a 5xx or a broken connection). Graph's order means nothing; of a user
-// answered twice the last answer wins. It returns a *ThrottledError, an *Error
+// answered twice the newest stamp wins, else the last answer. It returns a *ThrottledError, an *Error
 // or a *FormError when the whole answer is not usable.
 func (c *Client) Presences(ctx context.Context, token secret.Text, ids []presence.UserID) (Answer, error) {
 	if len(ids) == 0 || len(ids) > MaxIDs {
@@ -228,8 +228,11 @@ func (m *scratch) item(answer *Answer) error {
 			answer.odd(kind)
 		}
 	}
-	if answer.States[at].Availability != "" {
+	if before := answer.States[at]; before.Availability != "" {
 		answer.odd(Twice)
+		if state.Sequence < before.Sequence && state.Sequence != "" {
+			return nil // older than what the same answer says
+		}
 	}
 	answer.States[at] = state
 	return nil
