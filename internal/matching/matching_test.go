@@ -68,6 +68,7 @@ func TestFaultsRefuseTheWholeFile(t *testing.T) {
 		{"two separators", "mmu@contoso.com;max@domain.local,x\n", 1, "two separators"},
 		{"a user twice", "ada@contoso.com,ada\r\nbob@contoso.com,bob\r\nada@contoso.com,lovelace\r\n", 3, "already matched on line 1"},
 		{"an open quotation mark", "a,b\n\"c,d\n", 2, "quotation mark"},
+		{"a quotation mark that closes a hundred lines later", "a@contoso.com,\"a\n" + strings.Repeat("b@contoso.com,b\n", 100) + "c@contoso.com,c\"\n", 1, "quotation mark is probably missing"},
 		{"a NUL byte", "a,b\nc\x00,d\n", 2, "U+0000"},
 		{"line numbers count the separator line", "sep=,\na,b\nc\n", 3, "has 1 columns"},
 	} {

@@ -124,6 +124,10 @@ func (p *parser) record(line int, record []string, first bool) {
 			p.fault(line, "the "+column+" is empty")
 			return
 		}
+		if len(record[i]) > maxName {
+			p.fault(line, fmt.Sprintf("the %s has %d bytes; names have at most %d, so a quotation mark is probably missing", column, len(record[i]), maxName))
+			return
+		}
 	}
 	left, right := record[0], record[1]
 	if before, ok := p.seenLeft[left]; ok {
@@ -136,6 +140,10 @@ func (p *parser) record(line int, record []string, first bool) {
 	p.seenLeft[left], p.seenRight[right] = line, line
 	p.list.names[left] = right
 }
+
+// maxName bounds a name, in bytes, far above what either side allows and below
+// what one change of the feed may hold.
+const maxName = 1024
 
 // titles reports the original's column titles (documentation of estos: columns
 // "Azure AD username" and "UCServer username").
