@@ -233,7 +233,8 @@ func (s Settings) retire(ctx context.Context, tenant string) error {
 	return nil
 }
 
-// Repair retires the previous tenant once more, in case a crash came between.
+// Repair retires the previous tenant once more, in case a crash came between, and
+// only that one.
 func (s Settings) Repair(ctx context.Context) error {
 	if s.Overrides.Tenant != "" {
 		return nil
@@ -245,8 +246,23 @@ func (s Settings) Repair(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read which tenant is in use: %w", err)
 	}
-	if row.Text("previous") == row.Text("tenant") {
+	current := row.Text("tenant")
+	if previous := row.Text("previous"); previous != current {
+		if err := s.retire(ctx, previous); err != nil {
+			return err
+		}
+	}
+	// A repair that was under way while an administrator switched back may have
+	// retired the tenant in use.
+	inUse, err := s.Storage.Get(ctx, partitionOf(current), RowSettings)
+	if errors.Is(err, ErrNotFound) || err == nil && !inUse.Flag("retired") {
 		return nil
 	}
-	return s.retire(ctx, row.Text("previous"))
+	if err == nil {
+		_, err = s.Storage.Merge(ctx, Row{Partition: inUse.Partition, Key: RowSettings, ETag: inUse.ETag, Values: map[string]any{"retired": false}})
+	}
+	if err != nil && !errors.Is(err, ErrChanged) {
+		return fmt.Errorf("bring the tenant in use back: %w", err)
+	}
+	return nil
 }

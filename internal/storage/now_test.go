@@ -87,6 +87,16 @@ func TestUpkeepRetiresThePreviousTenantAfterACrash(t *testing.T) {
 	if now, err := s.Now(t.Context(), tenantB); err != nil || now.Retired {
 		t.Errorf("the tenant in use was retired: %+v, %v", now, err)
 	}
+	// As if an older repair had retired it while an administrator switched back.
+	if err := store.retire(t.Context(), tenantB); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Repair(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := s.Now(t.Context(), tenantB); err != nil || now.Retired {
+		t.Errorf("the tenant in use stays retired: %+v, %v", now, err)
+	}
 }
 
 func TestTheSecondOfTwoAdministratorsIsTold(t *testing.T) {
