@@ -190,7 +190,7 @@ func (c clients) look(ctx context.Context, tenant string) (poll.View, settings.I
 		return poll.View{}, settings.Integration{}, err
 	}
 	current, _ := now.Settings.Override(c.Overrides)
-	if now.Retired {
+	if now.Retired && c.Overrides.Tenant == "" { // an app setting brings any tenant back
 		current.PushURL = ""
 	}
 	view := poll.View{Head: now.Head}
