@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -430,5 +431,43 @@ func TestAConsumerHearsSomethingAtEveryUpkeep(t *testing.T) {
 	}
 	if len(w.sent) != 2 {
 		t.Error("the next sign of life comes 75 s after the last delivery; the contract says 60")
+	}
+}
+
+// hanging is a store that never answers once a request is under way.
+type hanging struct {
+	presencepush.Store
+	under *atomic.Bool
+}
+
+func (h hanging) SaveConsumer(ctx context.Context, id string, c feed.Consumer) (feed.Consumer, error) {
+	if h.under.Load() {
+		<-ctx.Done()
+		return feed.Consumer{}, ctx.Err()
+	}
+	return h.Store.SaveConsumer(ctx, id, c)
+}
+
+// waiting is a receiver that answers when it is given up.
+type waiting struct{ under *atomic.Bool }
+
+func (w waiting) Push(ctx context.Context, _ ucserver.Delivery) ucserver.Outcome {
+	w.under.Store(true)
+	<-ctx.Done()
+	return ucserver.Outcome{Result: ucserver.Later, Code: "push-cancelled"}
+}
+
+func TestWhoCannotRenewGivesTheRequestUpWithTheLease(t *testing.T) {
+	w := newWorld(t)
+	w.runs = true
+	w.append(feedtest.Busy(1))
+	f, under := w.function(), &atomic.Bool{}
+	f.Open = func(string) presencepush.Store { return hanging{w.store, under} }
+	f.Sender = waiting{under}
+	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+	defer cancel()
+	began := time.Now()
+	if err := f.Run(ctx, w.wakeup()); err != nil || time.Since(began) > 9*time.Second {
+		t.Errorf("Run() = %v after %v; want it to end with its lease of 5 s", err, time.Since(began))
 	}
 }

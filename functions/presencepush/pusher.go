@@ -167,8 +167,10 @@ func (p *pusher) send(ctx context.Context, body []byte) (ucserver.Outcome, error
 			return outcome, nil
 		case <-ticker.C:
 			// A write that fails for another reason is made up for at the next tick,
-			// while the lease lasts.
-			err := p.save(ctx, leaseTime)
+			// while the lease lasts. One that hangs must not outlast the lease either.
+			renewing, stop := context.WithTimeout(ctx, p.consumer.Until.Sub(p.Now()))
+			err := p.save(renewing, leaseTime)
+			stop()
 			if errors.Is(err, feed.ErrLostRace) || err != nil && !p.Now().Before(p.consumer.Until) {
 				cancel()
 				<-answered
