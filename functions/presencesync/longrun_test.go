@@ -167,3 +167,24 @@ func TestAnErrorOfAnyLengthIsNoted(t *testing.T) {
 		t.Errorf("heartbeat = %.200v", beat)
 	}
 }
+
+// empty is a Graph that lists nobody.
+type empty struct{ presencesync.Graph }
+
+func (empty) Users(context.Context, secret.Text, graph.Detail) iter.Seq2[directory.User, error] {
+	return func(func(directory.User, error) bool) {}
+}
+
+func TestAnEmptyListOfUsersRemovesNobody(t *testing.T) {
+	o := newOffice(t)
+	o.says(o.hire("ada@contoso.com"), "Busy", "InACall")
+	o.tick()
+	first := o.head()
+	o.sync.Graph = empty{o.graph}
+	o.after(16 * time.Minute)
+	o.tick()
+	o.want(first)
+	if beat := o.look().Heartbeat; beat.Users != 1 || beat.Error != "" {
+		t.Errorf("heartbeat = %+v", beat)
+	}
+}

@@ -103,6 +103,10 @@ func (r *run) refresh(ctx context.Context, token consent.Token) error {
 		}
 		return err
 	}
+	if len(d.People) == 0 && r.directory != nil && len(r.directory.People) > 0 {
+		// Somebody gave the consent. Believing it would remove everybody.
+		return fmt.Errorf("read users: %w", &graph.FormError{What: "it lists nobody"})
+	}
 	ref, err := r.Storage.PutDirectory(ctx, r.tenant.id, r.now.Directory, d, fingerprint, at)
 	if ref.Blob == "" {
 		return err
