@@ -249,7 +249,7 @@ func pushState(pusher presencepush.Function) func(context.Context, string) (*jud
 			return nil, err
 		}
 		push := &judging.Push{
-			Behind: s.Behind, LastSuccess: s.LastSuccess, NextAttempt: s.NextAttempt,
+			Behind: s.Behind, BehindSince: s.BehindSince, LastSuccess: s.LastSuccess, NextAttempt: s.NextAttempt,
 			Problem: s.Problem, Code: s.ProblemCode, ProblemSince: s.ProblemSince, Stopped: s.Stopped,
 		}
 		if s.Position.Epoch != "" {

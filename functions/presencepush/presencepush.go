@@ -185,7 +185,9 @@ func (f Function) look(ctx context.Context, tenant string) (*pusher, error) {
 type State struct {
 	Position feed.Position
 	// Behind is how many appends UCServer has not confirmed yet.
-	Behind      uint64
+	Behind uint64
+	// BehindSince is when the oldest of them was appended, zero when unknown.
+	BehindSince time.Time
 	LastSuccess time.Time
 	NextAttempt time.Time // zero: none is waited for
 	// Stopped: UCServer answered 410 and waits for [Function.Resume].
@@ -195,13 +197,15 @@ type State struct {
 	ProblemSince time.Time
 }
 
-// State reads how the push of a tenant stands: two storage operations.
+// State reads how the push of a tenant stands: two storage operations, one more
+// while UCServer lags behind.
 func (f Function) State(ctx context.Context, tenant string) (State, error) {
 	view, err := f.Look(ctx, tenant)
 	if err != nil {
 		return State{}, err
 	}
-	c, err := f.Open(tenant).Consumer(ctx, ConsumerID)
+	store := f.Open(tenant)
+	c, err := store.Consumer(ctx, ConsumerID)
 	if err != nil {
 		return State{}, err
 	}
@@ -211,6 +215,13 @@ func (f Function) State(ctx context.Context, tenant string) (State, error) {
 	}
 	if c.Position.Epoch == view.Head.Epoch {
 		s.Behind -= min(s.Behind, c.Position.Append)
+		if s.Behind > 0 {
+			for entry, err := range store.Entries(ctx, view.Head, c.Position.Append, c.Position.Append+1) {
+				if err == nil { // else it is not kept any more, or the next answer knows
+					s.BehindSince = entry.At
+				}
+			}
+		}
 	}
 	return s, nil
 }

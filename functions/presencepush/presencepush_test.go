@@ -471,3 +471,21 @@ func TestWhoCannotRenewGivesTheRequestUpWithTheLease(t *testing.T) {
 		t.Errorf("Run() = %v after %v; want it to end with its lease of 5 s", err, time.Since(began))
 	}
 }
+
+func TestTheStateSaysSinceWhenTheConsumerLags(t *testing.T) {
+	w := newWorld(t)
+	w.append(feedtest.Busy(1))
+	w.run()
+	w.pass(time.Minute)
+	since := w.clock()
+	w.append(feedtest.Free(1))
+	w.pass(time.Minute)
+	w.append(feedtest.Busy(1))
+	if s := w.state(); s.Behind != 2 || !s.BehindSince.Equal(since.Truncate(time.Millisecond)) {
+		t.Errorf("behind %d since %v; want 2 since %v", s.Behind, s.BehindSince, since)
+	}
+	w.run()
+	if s := w.state(); s.Behind != 0 || !s.BehindSince.IsZero() {
+		t.Errorf("behind %d since %v after the delivery", s.Behind, s.BehindSince)
+	}
+}
