@@ -121,8 +121,14 @@ func seconds(d time.Duration) *int32 {
 
 // receive takes a batch. A queue that does not exist is empty.
 func (l *queueListener) receive(ctx context.Context) ([]*azqueue.DequeuedMessage, error) {
+	// The end of listening does not cut a call that is under way: a batch that
+	// nobody sees would stay hidden for a whole lease. Storage that does not answer
+	// must not hold up the end either.
+	call, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(2*time.Second, cancel) })()
 	number := int32(l.settings.batch)
-	response, err := l.queue.DequeueMessages(ctx, &azqueue.DequeueMessagesOptions{NumberOfMessages: &number, VisibilityTimeout: seconds(l.lease)})
+	response, err := l.queue.DequeueMessages(call, &azqueue.DequeueMessagesOptions{NumberOfMessages: &number, VisibilityTimeout: seconds(l.lease)})
 	if queueerror.HasCode(err, queueerror.QueueNotFound) {
 		return nil, nil
 	}

@@ -2,8 +2,10 @@ package funchost_test
 
 import (
 	"encoding/base64"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -170,6 +172,43 @@ func TestAMessageOfAnInstanceThatVanishedComesBackWhenItsLeaseIsOver(t *testing.
 		t.Errorf("the second delivery says %s", second.Body)
 	}
 	eventually(t, "empty queue", func() bool { return messages(t, queue) == 0 })
+}
+
+func TestStoppingWhileABatchIsUnderWayHidesNothing(t *testing.T) {
+	t.Parallel()
+	wire, err := azurite.NewWire(azurite.ForTest(t).Endpoints())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = wire.Close() })
+	queue, name := newQueue(t)
+	enqueue(t, queue, "x")
+	answered, stopping := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	wire.OnResponse(func(kind string, _ *http.Request, _ int) {
+		if kind == "queue.dequeue" {
+			once.Do(func() {
+				close(answered)
+				<-stopping
+				time.Sleep(100 * time.Millisecond) // a slow network, while the host ends
+			})
+		}
+	})
+	h := newApp(t).queue("push", name).start(funchost.Options{Storage: wire.ConnectionString()})
+	select {
+	case <-answered:
+	case <-time.After(deadline):
+		t.Fatal("the host does not poll")
+	}
+	close(stopping)
+	h.Stop()
+	peeked, err := queue.PeekMessages(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hidden := messages(t, queue) - len(peeked.Messages); hidden != 0 {
+		t.Errorf("%d message is hidden from everybody", hidden)
+	}
 }
 
 func TestPlainEncodingAndBinaryData(t *testing.T) {
