@@ -49,9 +49,13 @@ type office struct {
 type tokens struct {
 	err     error
 	refused []int
+	user    bool // the user consent is all there is
 }
 
 func (k *tokens) ReadToken(context.Context, string, []consent.Grant) (consent.Token, error) {
+	if k.user {
+		return consent.Token{Value: secret.New("user-token"), Kind: consent.User, Account: "o"}, k.err
+	}
 	return consent.Token{Value: secret.New("app-token"), Kind: consent.Admin}, k.err
 }
 
@@ -69,6 +73,9 @@ func newOffice(t testing.TB) *office {
 	}
 	o.teams = simulated.New(simulated.Config{Seed: 3, Now: func() time.Time { return o.now }, Settings: simulated.Settings{PresenceLimit: -1, IdentityLimit: -1},
 		VerifyToken: func(text string) (simulated.Caller, error) {
+			if text == "user-token" {
+				return simulated.Caller{TenantID: o.tenant, AppID: "a", ObjectID: "o", Scopes: []string{"Presence.Read.All", "User.ReadBasic.All"}}, nil
+			}
 			if text != "app-token" {
 				return simulated.Caller{}, errors.New("unknown token")
 			}
@@ -232,6 +239,27 @@ func TestGuestsAndDisabledAccountsDoNotTakePart(t *testing.T) {
 	o.says(ada, "Available", "Available")
 	o.tick()
 	o.want(0, "ada@contoso.com Available/Available teams")
+}
+
+func TestTheAdminConsentTellsGuestsAndDisabledAccountsApartAtOnce(t *testing.T) {
+	o := newOffice(t)
+	o.tokens.user = true
+	ada := o.hire("ada@contoso.com")
+	o.teams.AddUser(simulated.User{UserPrincipalName: "gone@contoso.com", Disabled: true})
+	o.says(ada, "Available", "Available")
+	o.tick()
+	first := o.head()
+	if n := o.look().Heartbeat.Users; n != 2 {
+		t.Fatalf("with the user consent alone %d take part; want 2, since nothing tells them apart", n)
+	}
+	o.tokens.user = false
+	o.tick()
+	o.want(first, "gone@contoso.com removed:disabled")
+	asked := len(o.teams.Requests())
+	o.tick()
+	if n := len(o.teams.Requests()) - asked; n != 1 {
+		t.Errorf("%d requests in the next sync; the directory is read once", n)
+	}
 }
 
 func TestNamesComeFromTheMatchingFileByExactUPN(t *testing.T) {

@@ -45,8 +45,11 @@ func (r *run) ensureDirectory(ctx context.Context, token consent.Token) *failure
 		}
 	}
 	age := r.start.Sub(ref.At)
+	// The admin consent came after the user consent: now guests and disabled
+	// accounts can be told apart.
+	better := ref.Basic && token.Kind == consent.Admin
 	switch {
-	case ref.Blob == "", ref.Matching != r.names, r.off && age > refreshPause:
+	case ref.Blob == "", ref.Matching != r.names, better, r.off && age > refreshPause:
 		if ref.Blob != "" && r.start.Before(r.nextRefresh) {
 			return nil
 		}
@@ -107,7 +110,7 @@ func (r *run) refresh(ctx context.Context, token consent.Token) error {
 		// Somebody gave the consent. Believing it would remove everybody.
 		return fmt.Errorf("read users: %w", &graph.FormError{What: "it lists nobody"})
 	}
-	ref, err := r.Storage.PutDirectory(ctx, r.tenant.id, r.now.Directory, d, fingerprint, at)
+	ref, err := r.Storage.PutDirectory(ctx, r.tenant.id, r.now.Directory, d, directory.Ref{At: at, Matching: fingerprint, Basic: detail == graph.Basic})
 	if ref.Blob == "" {
 		return err
 	}

@@ -29,6 +29,9 @@ type Ref struct {
 	Users int `json:"users"`
 	// Matching is the fingerprint of the usermatching.csv that it was built with.
 	Matching string `json:"matching,omitempty"`
+	// Basic says that guests and disabled accounts could not be told apart: it was
+	// read with a user grant (delegated User.ReadBasic.All).
+	Basic bool `json:"basic,omitempty"`
 }
 
 // User is an account as Graph lists it.

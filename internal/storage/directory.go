@@ -5,23 +5,23 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"time"
 
 	"procallteams/internal/directory"
 )
 
-// PutDirectory stores a directory that was read at this time, points at it, and
-// removes the one that old points at. matching is the fingerprint of the name
-// list that it was built with.
+// PutDirectory stores a directory, points at it, and removes the one that old
+// points at. read says when and how it was read (At, Matching, Basic); the rest
+// of it is filled in here.
 //
 // A crash before the pointer moved leaves the old directory in force, one after
 // it leaves a blob behind that nobody points at.
-func (s *Storage) PutDirectory(ctx context.Context, tenant string, old directory.Ref, d *directory.Directory, matching string, at time.Time) (directory.Ref, error) {
+func (s *Storage) PutDirectory(ctx context.Context, tenant string, old directory.Ref, d *directory.Directory, read directory.Ref) (directory.Ref, error) {
 	packed, err := d.Encode()
 	if err != nil {
 		return directory.Ref{}, err
 	}
-	ref := directory.Ref{Blob: tenant + "/directory/" + rand.Text(), At: at.UTC(), Users: len(d.People), Matching: matching}
+	ref := read
+	ref.Blob, ref.At, ref.Users = tenant+"/directory/"+rand.Text(), read.At.UTC(), len(d.People)
 	if err := s.PutBlob(ctx, ref.Blob, packed); err != nil {
 		return directory.Ref{}, fmt.Errorf("store directory: %w", err)
 	}
