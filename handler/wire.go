@@ -144,7 +144,7 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 		},
 		credentials: c.gate.Administrator(credentials.Function{Credentials: keys, Log: log}),
 		health:      c.gate.Either(access.Monitor, health.Function{Read: reader.Read, Version: version, Now: c.now}.ServeCaller),
-		integration: c.gate.Administrator(integrationfunc.Function{Editor: editor, Log: log}),
+		integration: c.gate.Administrator(integrationfunc.Function{Editor: editor, Resume: pusher.Resume, Log: log}),
 		status: c.gate.Either(access.Monitor, status.Function{
 			Read: reader.Read, Consumers: consumers, Checks: checks, Version: version, Warnings: b.Warnings, Now: c.now, Log: log,
 		}.ServeCaller),
@@ -208,7 +208,9 @@ func (c clients) look(ctx context.Context, tenant string) (poll.View, settings.I
 		fresh.Health.Status = "failing"
 	}
 	for _, finding := range found {
-		fresh.Health.Codes = append(fresh.Health.Codes, string(finding.Code))
+		if finding.Fault {
+			fresh.Health.Codes = append(fresh.Health.Codes, string(finding.Code))
+		}
 	}
 	return view, current, nil
 }
@@ -259,14 +261,26 @@ func pushState(pusher presencepush.Function) func(context.Context, string) (*jud
 	}
 }
 
-// trim forgets what is older than the retention.
+// trim forgets what is older than the retention, of the tenant in use and of the
+// one before.
 func (c clients) trim(ctx context.Context) error {
 	current, _, err := c.settings.Load(ctx)
 	if err != nil || current.Tenant == "" {
 		return err
 	}
-	_, _, err = c.storage.Feed(current.Tenant).Trim(ctx, c.now(), current.RetentionDuration())
-	return err
+	previous, err := c.settings.Previous(ctx)
+	if err != nil {
+		return err
+	}
+	for _, tenant := range []string{current.Tenant, previous} {
+		if tenant == "" {
+			continue
+		}
+		if _, _, err := c.storage.Feed(tenant).Trim(ctx, c.now(), current.RetentionDuration()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // buildVersion is the commit that the binary was built from, as far as known.

@@ -94,6 +94,7 @@ type world struct {
 	cookie  *http.Cookie
 	secret  secret.Text // the client secret that was stored
 	over    settings.Overrides
+	resumed []string // tenants whose pushes were switched on again
 }
 
 func start(t *testing.T, over settings.Overrides) *world {
@@ -144,7 +145,7 @@ func start(t *testing.T, over settings.Overrides) *world {
 		Gate: w.gate, Setup: w.setup, Editor: editor, Credentials: issuer, Read: reader.Read, Checks: checks,
 		SetClientSecret: func(_ context.Context, value secret.Text) error { w.secret = value; return nil },
 		Probe:           func(context.Context) error { return nil },
-		Resume:          func(context.Context, string) error { return nil },
+		Resume:          func(_ context.Context, tenant string) error { w.resumed = append(w.resumed, tenant); return nil },
 		Public:          public, KeyVault: &url.URL{Scheme: "https", Host: "contoso-bridge.vault.azure.net"},
 		Now: clock, Log: log,
 	}
@@ -153,7 +154,7 @@ func start(t *testing.T, over settings.Overrides) *world {
 	h := host.New(log)
 	h.HTTP("console", "req", "console/{*page}", w.console)
 	h.HTTP("credentials", "req", "credentials", w.gate.Administrator(credentials.Function{Credentials: issuer, Log: log}))
-	h.HTTP("integration", "req", "integration", w.gate.Administrator(integrationapi.Function{Editor: editor, Log: log}))
+	h.HTTP("integration", "req", "integration", w.gate.Administrator(integrationapi.Function{Editor: editor, Resume: w.console.Resume, Log: log}))
 	h.HTTP("status", "req", "status", w.gate.Either(access.Monitor, state.ServeCaller))
 	h.HTTP("health", "req", "health", w.gate.Either(access.Monitor, beat.ServeCaller))
 	w.handler = h
@@ -429,6 +430,24 @@ func TestTheJSONFunctionsKeepToTheContract(t *testing.T) {
 		answer := w.api(test.method, test.path, test.body)
 		if answer.Code != test.status || !strings.Contains(answer.Body.String(), test.want) {
 			t.Errorf("%s %s %s = %d %s; want %d with %s", test.method, test.path, test.body, answer.Code, answer.Body, test.status, test.want)
+		}
+	}
+}
+
+func TestNamingThePushAddressAgainSwitchesPushesOn(t *testing.T) {
+	w := start(t, settings.Overrides{})
+	w.signIn()
+	for i, body := range []string{
+		`{"version":0,"tenant":"contoso.com","pushUrl":"https://u.example/p"}`,
+		`{"version":1,"paused":true}`,
+		`{"version":2,"pushUrl":"https://u.example/p"}`,
+	} {
+		w.resumed = nil
+		if answer := w.api("PUT", "integration", body); answer.Code != 200 {
+			t.Fatalf("PUT %s = %d %s", body, answer.Code, answer.Body)
+		}
+		if resumed := len(w.resumed) == 1 && w.resumed[0] == tenantID; resumed != (i != 1) {
+			t.Errorf("PUT %s resumed %q", body, w.resumed)
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -23,6 +24,9 @@ import (
 // access.Gate.Administrator.
 type Function struct {
 	Editor editing.Editor
+	// Resume lets pushes go on after the target answered 410: called when a change
+	// names the push address, also the same one again.
+	Resume func(ctx context.Context, tenant string) error
 	Log    *slog.Logger
 }
 
@@ -67,7 +71,8 @@ func (f Function) replace(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var named struct {
-		Version *int64 `json:"version"`
+		Version *int64  `json:"version"`
+		PushURL *string `json:"pushUrl"`
 	}
 	edit, err := editOf(body, &named)
 	if err != nil {
@@ -79,12 +84,18 @@ func (f Function) replace(w http.ResponseWriter, r *http.Request) {
 		reply.BadRequest(w, "send the version that you read, as version or as If-Match; the two must agree")
 		return
 	}
-	_, pushSecret, err := f.Editor.Change(r.Context(), access.AdministratorFrom(r.Context()), version, edit)
+	saved, pushSecret, err := f.Editor.Change(r.Context(), access.AdministratorFrom(r.Context()), version, edit)
 	if err != nil {
 		f.refuse(w, r, err)
 		return
 	}
 	host.Log(r.Context(), f.Log).Info("settings changed")
+	if named.PushURL != nil && saved.PushURL != "" && saved.Tenant != "" {
+		if err := f.Resume(r.Context(), saved.Tenant); err != nil {
+			f.refuse(w, r, err)
+			return
+		}
+	}
 	f.show(w, r, pushSecret)
 }
 

@@ -140,6 +140,8 @@ func ValidatePushURL(text string) error {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || strings.ContainsAny(text, " \t\r\n"):
 		return errors.New("not an address such as https://ucserver.contoso.com/push")
+	case len(text) > 2048:
+		return errors.New("longer than 2,048 characters")
 	case u.Scheme != "https":
 		return errors.New("must begin with https://: presences are personal data")
 	}

@@ -157,7 +157,8 @@ func TestPushAddressesAreHTTPSWithoutCredentials(t *testing.T) {
 	for text, ok := range map[string]bool{
 		"https://ucserver.contoso.com/push": true, "https://10.0.0.5:8443/push?x=1": true,
 		"http://ucserver.contoso.com/push": false, "https://user:pw@ucserver.contoso.com/": false,
-		"ucserver.contoso.com": false, "https:///push": false, "https://a b/": false, "https://a/#f": false,
+		"https://u.example/" + strings.Repeat("x", 2048): false,
+		"ucserver.contoso.com":                           false, "https:///push": false, "https://a b/": false, "https://a/#f": false,
 	} {
 		if err := settings.ValidatePushURL(text); (err == nil) != ok {
 			t.Errorf("ValidatePushURL(%q) = %v", text, err)

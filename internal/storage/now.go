@@ -141,6 +141,19 @@ func (s Settings) Tenant(ctx context.Context) (string, error) {
 	return row.Text("tenant"), nil
 }
 
+// Previous returns the tenant that was in use before, empty for none: one storage
+// operation.
+func (s Settings) Previous(ctx context.Context) (string, error) {
+	row, err := s.Storage.Get(ctx, Installation, RowTenant)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read which tenant was in use: %w", err)
+	}
+	return row.Text("previous"), nil
+}
+
 // Load returns the settings with app settings applied, and the JSON names of the
 // fields that these fix.
 func (s Settings) Load(ctx context.Context) (settings.Integration, []string, error) {
