@@ -119,6 +119,10 @@ func judgeReading(now time.Time, in Input, d *Direction) {
 		if kind := consent.Kind(beat.Carrier); kind != "" {
 			d.Carrier = kind
 		}
+		if d.Carrier == consent.User {
+			d.Reason = "a person's consent carries reading: guests and disabled accounts can't be told apart, and it ends when that account does"
+			d.NextStep = "Give the admin consent, which needs no person."
+		}
 	case f.Code == RequiredRead:
 		d.blocked(f, grant.Code)
 		if !ok {

@@ -107,6 +107,18 @@ func TestARefusedConsentSaysWhy(t *testing.T) {
 	}
 }
 
+func TestReadingByAPersonsConsentSaysWhatItCannotTell(t *testing.T) {
+	in := working()
+	if d := health.Directions(now, in)[0]; d.Reason != "" {
+		t.Errorf("app-only reading needs no remark: %+v", d)
+	}
+	in.Grants[0] = consent.Grant{Kind: consent.User, State: consent.Granted, Since: ago(time.Hour)}
+	in.Heartbeat.Carrier = "user"
+	if d := health.Directions(now, in)[0]; d.State != health.Working || !strings.Contains(d.Reason, "guests and disabled accounts") || !strings.Contains(d.NextStep, "admin consent") {
+		t.Errorf("direction = %+v", d)
+	}
+}
+
 func TestStaleNamesTheReason(t *testing.T) {
 	for _, test := range []struct {
 		name string
