@@ -184,7 +184,13 @@ func (f *Function) begin(w http.ResponseWriter, r *http.Request, who string) {
 	}
 	host.Log(r.Context(), f.Log).Info("administrator signed in", "administrator", who)
 	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, onward(r.PostFormValue("next")), http.StatusSeeOther)
+	next := onward(r.PostFormValue("next"))
+	if strings.HasPrefix(next, "/api/consent/") {
+		// A consent redirects to Microsoft, where browsers let no form of ours end
+		// (CSP form-action): from here on it is a link.
+		next = "/api/console#consents"
+	}
+	http.Redirect(w, r, next, http.StatusSeeOther)
 }
 
 // onward is where a sign-in leads: a page of our own, else the console.

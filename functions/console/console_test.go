@@ -335,7 +335,7 @@ func TestOnlyPeopleWithTheRoleSignInWithEntra(t *testing.T) {
 
 func TestASignInLeadsOnlyToOurOwnPages(t *testing.T) {
 	for next, want := range map[string]string{
-		"/api/consent/user": "/api/consent/user", "//evil.example": "/api/console", "https://evil.example": "/api/console",
+		"/api/consent/user": "/api/console#consents", "/api/status": "/api/status", "//evil.example": "/api/console", "https://evil.example": "/api/console",
 		"/api/consent/user/../../x": "/api/console", "": "/api/console",
 	} {
 		w := start(t, settings.Overrides{})
