@@ -296,7 +296,7 @@ func (s *Service) arriveUser(ctx context.Context, app App, t trip, form url.Valu
 	}
 	grant, err := s.connect(ctx, app, who)
 	if err != nil {
-		s.unstored(ctx, flow, err, "Cure that, then start again: the sign-in was not kept anywhere.")
+		s.unstored(ctx, flow, err, "Cure that, then start again.")
 		return
 	}
 	flow.Outcome, flow.Account, flow.Permissions = Connected, grant.Account, grant.Permissions

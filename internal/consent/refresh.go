@@ -123,6 +123,10 @@ func (s *Service) refreshed(ctx context.Context, tenant string, grant Grant, tok
 	won := false
 	_, err := s.change(ctx, tenant, grant, func(g *Grant) bool {
 		won = false
+		if replaced != "" && g.SecretVersion == replaced {
+			won = true // stored before, only the answer was lost
+			return false
+		}
 		if g.SecretVersion != grant.SecretVersion {
 			return false // a newer sign-in is in force
 		}
@@ -136,15 +140,15 @@ func (s *Service) refreshed(ctx context.Context, tenant string, grant Grant, tok
 		}
 		return true
 	})
+	if err != nil {
+		return Token{}, err // nobody knows which version the row names: both stay
+	}
 	if replaced != "" {
 		loser := replaced
-		if won && err == nil {
+		if won {
 			loser = grant.SecretVersion
 		}
 		s.disable(ctx, grant.SecretName, loser)
-	}
-	if err != nil {
-		return Token{}, err
 	}
 	return token, nil
 }
@@ -161,8 +165,8 @@ func tags(tenant, account string) map[string]string {
 }
 
 // connect stores a sign-in: first Key Vault, then the row that names its version.
-// The row's loser disables its version. Nothing of the sign-in is kept when Key
-// Vault refuses.
+// The version that the row named before is disabled. Nothing of the sign-in is kept
+// when Key Vault refuses.
 func (s *Service) connect(ctx context.Context, app App, who SignedIn) (Grant, error) {
 	account := who.Account.ObjectID
 	name := refreshName(app.Tenant, account)
@@ -173,6 +177,9 @@ func (s *Service) connect(ctx context.Context, app App, who SignedIn) (Grant, er
 	superseded := ""
 	// A crash before the row leaves a version that no row names: harmless.
 	grant, err := s.change(ctx, app.Tenant, Grant{Kind: User, Account: who.Account}, func(g *Grant) bool {
+		if g.SecretVersion == version {
+			return false // stored before, only the answer was lost
+		}
 		superseded = g.SecretVersion
 		now := s.now()
 		g.Account, g.ClientID = who.Account, app.ClientID
@@ -182,8 +189,7 @@ func (s *Service) connect(ctx context.Context, app App, who SignedIn) (Grant, er
 		return true
 	})
 	if err != nil {
-		s.disable(ctx, name, version)
-		return Grant{}, err
+		return Grant{}, err // the row may name the version all the same
 	}
 	if superseded != "" {
 		s.disable(ctx, name, superseded)
