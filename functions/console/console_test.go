@@ -492,3 +492,16 @@ func TestTwoAdministratorsDoNotOverwriteEachOther(t *testing.T) {
 		t.Errorf("with the ETag that was read = %d %s", answer.Code, answer.Body)
 	}
 }
+
+func TestAPushSecretThatWasDisabledInKeyVaultStopsNoPushAddress(t *testing.T) {
+	w := start(t, settings.Overrides{})
+	w.signIn()
+	if err := w.store.SetVersion(t.Context(), access.PushSecretName, "a-version-that-is-gone", ""); err != nil {
+		t.Fatal(err)
+	}
+	answer := w.post("push", url.Values{"pushUrl": {"https://u.example/p"}})
+	if answer.Code != 200 {
+		t.Errorf("the push address = %d; want it saved", answer.Code)
+	}
+	has(t, answer, "whsec_")
+}

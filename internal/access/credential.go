@@ -149,8 +149,12 @@ func (c Credentials) Create(ctx context.Context, who, name string, scopes []Scop
 // there is no such credential or it was revoked.
 func (c Credentials) Rotate(ctx context.Context, who, id string) (Credential, secret.Text, error) {
 	text := newSecret()
+	hash := sha256.Sum256([]byte(text))
 	credential, err := c.edit(ctx, who, id, "credential rotated", func(credential *Credential) {
-		credential.Hashes = append([][sha256.Size]byte{sha256.Sum256([]byte(text))}, credential.Hashes[:min(1, len(credential.Hashes))]...)
+		if slices.Contains(credential.Hashes, hash) {
+			return // stored before, only the answer was lost
+		}
+		credential.Hashes = append([][sha256.Size]byte{hash}, credential.Hashes[:min(1, len(credential.Hashes))]...)
 	})
 	if err != nil {
 		return Credential{}, secret.Text{}, err

@@ -150,7 +150,14 @@ func (k *Kept) put(ctx context.Context, etag string) (secret.Text, error) {
 	}
 	err = k.Versions.SetVersion(ctx, k.Name, version, etag)
 	if errors.Is(err, ErrRace) {
-		return secret.Text{}, errors.Join(err, k.Vault.Disable(ctx, k.Name, version))
+		inForce, _, readErr := k.Versions.Version(ctx, k.Name)
+		if readErr != nil {
+			return secret.Text{}, errors.Join(err, readErr) // it may be ours: it stays
+		}
+		if inForce != version {
+			return secret.Text{}, errors.Join(err, k.Vault.Disable(ctx, k.Name, version))
+		}
+		err = nil // stored before, only the answer was lost
 	}
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("choose the new %s: %w", k.Name, err)

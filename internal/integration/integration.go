@@ -120,10 +120,11 @@ func (e Editor) Change(ctx context.Context, who string, version int64, edit func
 }
 
 // firstPushSecret makes the signing secret, unless there is one already: that
-// one was shown before, and replacing it is a step of its own.
+// one was shown before, and replacing it is a step of its own. One that was
+// disabled or deleted in Key Vault is made anew.
 func (e Editor) firstPushSecret(ctx context.Context) (secret.Text, error) {
 	_, err := e.PushSecret.Get(ctx)
-	if !errors.Is(err, access.ErrUnknown) {
+	if !errors.Is(err, access.ErrUnknown) && !errors.Is(err, secret.ErrNotFound) {
 		return secret.Text{}, err
 	}
 	return e.PushSecret.Ensure(ctx)
