@@ -82,6 +82,8 @@ func (s *Service) judge(ctx context.Context, app App, before Grant, read bool) (
 			return verdict{grant: g}, nil
 		case err != nil && !token.Readable:
 			return verdict{}, fmt.Errorf("prove the app's permission at Graph: %w", err)
+		case !token.Readable && (status == http.StatusUnauthorized || status == http.StatusTooManyRequests || status >= 500):
+			return verdict{}, fmt.Errorf("prove the app's permission at Graph: it answered %d", status)
 		}
 	}
 	g.enter(Granted, now, "", "", "")

@@ -1,10 +1,15 @@
 package consent
 
 import (
+	"context"
+	"log/slog"
+	"net/url"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"procallteams/internal/secret"
 )
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
@@ -103,6 +108,30 @@ func TestThisPackageNeedsNoSDK(t *testing.T) {
 	for _, name := range []string{"azure-sdk-for-go", "microsoft-authentication", "golang.org/x/oauth2", "go-oidc"} {
 		if strings.Contains(string(out), name) {
 			t.Errorf("package consent depends on %s", name)
+		}
+	}
+}
+
+// opaque issues app-only tokens that nobody can read, as Microsoft may any day.
+type opaque struct{ issuer }
+
+func (opaque) AppToken(context.Context, App) (AppToken, error) {
+	return AppToken{Value: secret.New("opaque"), Expires: noon.Add(time.Hour)}, nil
+}
+
+func TestATokenThatCannotBeReadIsProvenByGraphAlone(t *testing.T) {
+	for _, row := range []struct {
+		status int
+		want   State // empty: nothing was found out
+	}{{200, Granted}, {403, Required}, {401, ""}, {429, ""}, {500, ""}, {503, ""}} {
+		s := New(Config{
+			Vault: &vault{}, Grants: &rows{}, Issuer: &opaque{}, Public: &url.URL{}, Log: slog.New(slog.DiscardHandler),
+			Read: func(context.Context, secret.Text) (int, error) { return row.status, nil },
+			Now:  func() time.Time { return noon },
+		})
+		found, err := s.judge(t.Context(), App{Tenant: "t", ClientID: "c"}, Grant{Kind: Admin}, true)
+		if found.grant.State != row.want || (err == nil) != (row.want != "") {
+			t.Errorf("Graph answers %d: %q, %v; want %q", row.status, found.grant.State, err, row.want)
 		}
 	}
 }
