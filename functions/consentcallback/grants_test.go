@@ -338,3 +338,26 @@ func TestAnotherAppRegistrationNeedsNewConsents(t *testing.T) {
 		t.Error("reading goes on with the former app registration")
 	}
 }
+
+func TestAClientIDThatIsCorrectedBringsItsConsentsBack(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	w.consentAdmin()
+	use := func(client string) {
+		w.mu.Lock()
+		w.integration.ClientID = client
+		w.mu.Unlock()
+		w.advance(time.Minute)
+		_ = w.service.Probe(t.Context())
+	}
+	use("77777777-8888-4999-8aaa-bbbbbbbbbbbb")
+	if g := w.grants(); g[0].Works() || g[1].Works() {
+		t.Fatalf("with another client id = %+v", g)
+	}
+	use(w.client)
+	for _, account := range []string{"", w.reader} {
+		if g := w.grant(account); !g.Works() || g.Reason != "" {
+			t.Errorf("after the correction = %+v", g)
+		}
+	}
+}

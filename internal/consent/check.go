@@ -209,7 +209,8 @@ func (s *Service) Probe(ctx context.Context) error {
 			failures = append(failures, err)
 		case grant.Kind == Admin:
 			admin = grant
-		case grant.Works() || grant.retried():
+		case grant.Works() || grant.retried() || grant.State == Required && grant.SecretName != "":
+			// The last one: the client id was changed, and is the former one again.
 			_, err := s.tokenOf(ctx, app.Tenant, grant)
 			if _, required := errors.AsType[*RequiredError](err); !required {
 				failures = append(failures, err)
