@@ -361,3 +361,38 @@ func TestAClientIDThatIsCorrectedBringsItsConsentsBack(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAccountThatGraphRefusesStaysMarkedUntilGraphTakesIt(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	w.advance(time.Minute)
+	w.consentUser(w.second)
+	refuse := func(account string) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.barred = account
+	}
+	refuse(w.second)
+	if token, err := w.sync(); err != nil || token.Account != w.second {
+		t.Fatalf("the first sync reads as %s, %v", token.Account, err)
+	}
+	since := w.grant(w.second).Since
+	for i := range 36 { // three minutes of syncs, each minute a probe
+		if i%12 == 0 {
+			w.probe()
+		}
+		if token, err := w.sync(); err != nil || token.Account != w.reader {
+			t.Fatalf("sync %d reads as %s, %v; want the account that works", i, token.Account, err)
+		}
+		w.advance(5 * time.Second)
+	}
+	if g := w.grant(w.second); g.State != consent.Blocked || g.Code != "Forbidden" || !g.Since.Equal(since) {
+		t.Errorf("the refused account = %s %s since %s; want blocked since %s", g.State, g.Code, g.Since, since)
+	}
+	refuse("")
+	w.advance(time.Minute)
+	w.probe()
+	if g := w.grant(w.second); !g.Works() || g.Reason != "" {
+		t.Errorf("after Graph takes it again = %s, %s", g.State, g.Reason)
+	}
+}

@@ -68,8 +68,9 @@ type world struct {
 	service               *consent.Service
 	handler               http.Handler
 
-	mu  sync.Mutex
-	now time.Time
+	mu     sync.Mutex
+	now    time.Time
+	barred string // the account that Graph refuses, whatever its token says
 }
 
 type lockedBuffer struct {
@@ -207,6 +208,11 @@ func (w *world) graph(token secret.Text) int {
 	claims, err := w.entra.VerifyFor(graph, token.Reveal())
 	if err != nil {
 		return http.StatusUnauthorized
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.barred != "" && claims.ObjectID == w.barred {
+		return http.StatusForbidden
 	}
 	if slices.Contains(claims.Scopes, "Presence.Read.All") || slices.Contains(claims.Roles, "Presence.ReadWrite.All") || slices.Contains(claims.Roles, "Presence.Read.All") {
 		return http.StatusOK
@@ -390,6 +396,18 @@ func (w *world) grant(account string) consent.Grant {
 func (w *world) probe() {
 	w.t.Helper()
 	must(w.t, w.service.Probe(w.t.Context()))
+}
+
+// sync reads as a sync does: it reports a refusal by Graph.
+func (w *world) sync() (consent.Token, error) {
+	w.t.Helper()
+	token, err := w.read()
+	if err == nil {
+		if status := w.graph(token.Value); status != http.StatusOK {
+			must(w.t, w.service.Refused(w.t.Context(), w.tenant, token, status))
+		}
+	}
+	return token, err
 }
 
 // read gets a token as a sync does.

@@ -77,12 +77,12 @@ func (s *Service) judge(ctx context.Context, app App, before Grant, read bool) (
 			if now.Sub(g.GivenAt) < patience || g.State == Waiting && now.Sub(g.Since) < patience {
 				g.enter(Waiting, now, "", "Microsoft Graph does not yet accept the permission that Entra granted", "")
 			} else {
-				g.enter(Blocked, now, "Forbidden", "Graph refuses the app's requests although the permission is granted", "Look for policies of the tenant that restrict applications.")
+				g.enter(Blocked, now, forbidden, "Graph refuses the app's requests although the permission is granted", "Look for policies of the tenant that restrict applications.")
 			}
 			return verdict{grant: g}, nil
 		case err != nil && !token.Readable:
 			return verdict{}, fmt.Errorf("prove the app's permission at Graph: %w", err)
-		case !token.Readable && (status == http.StatusUnauthorized || status == http.StatusTooManyRequests || status >= 500):
+		case !token.Readable && unproven(status):
 			return verdict{}, fmt.Errorf("prove the app's permission at Graph: it answered %d", status)
 		}
 	}
@@ -96,6 +96,11 @@ func (s *Service) judge(ctx context.Context, app App, before Grant, read bool) (
 		g.NextStep = "Add " + readUsers + " to the app registration, then consent again."
 	}
 	return verdict{grant: g, token: Token{Value: token.Value, Expires: token.Expires, Kind: Admin}}, nil
+}
+
+// unproven reports whether Graph's status says nothing about a permission.
+func unproven(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusTooManyRequests || status >= 500
 }
 
 // refused marks what Entra refuses to the app itself.

@@ -42,8 +42,8 @@ type Config struct {
 	Vault     Vault
 	Grants    Grants
 	Flows     Flows
-	// Read makes one harmless read of Graph with an app-only token and returns
-	// Graph's status: 200 when the permission works, 403 when it does not.
+	// Read makes one harmless read of Graph with a token and returns Graph's
+	// status: 200 when the permission works, 403 when it does not.
 	Read func(ctx context.Context, token secret.Text) (status int, err error)
 	// Public is the bridge's address; redirect URIs are built from it alone.
 	Public *url.URL

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -106,9 +107,20 @@ func (s *Service) redeemStored(ctx context.Context, app App, grant Grant) (Token
 	return tokens, nil
 }
 
-// refreshed records a success and stores the refresh token that is due.
+// refreshed records a success and stores the refresh token that is due. An account
+// that Graph refused is restored only when Graph takes it again.
 func (s *Service) refreshed(ctx context.Context, tenant string, grant Grant, tokens Tokens) (Token, error) {
 	token := Token{Value: tokens.Access, Expires: tokens.Expires, Kind: User, Account: grant.Account.ObjectID}
+	if grant.barred() {
+		switch status, err := s.Read(ctx, token.Value); {
+		case err != nil:
+			return Token{}, fmt.Errorf("prove the account's permission at Graph: %w", err)
+		case status == http.StatusForbidden:
+			return Token{}, grant.required(nil)
+		case unproven(status):
+			return Token{}, fmt.Errorf("prove the account's permission at Graph: it answered %d", status)
+		}
+	}
 	replaced := ""
 	if !tokens.Refresh.Empty() {
 		version, err := s.Vault.Put(ctx, grant.SecretName, tokens.Refresh, tags(tenant, grant.Account.ObjectID))
@@ -130,7 +142,7 @@ func (s *Service) refreshed(ctx context.Context, tenant string, grant Grant, tok
 		if g.SecretVersion != grant.SecretVersion {
 			return false // a newer sign-in is in force
 		}
-		if !g.Works() {
+		if !g.Works() && (!g.barred() || grant.barred()) {
 			g.enter(Granted, s.now(), "", "", "")
 		}
 		g.CheckedAt, g.Permissions = s.now(), tokens.Scopes

@@ -19,6 +19,9 @@ const (
 	readUsers     = "User.Read.All"
 )
 
+// forbidden is Graph's code for a request that the permission does not allow.
+const forbidden = "Forbidden"
+
 // early is how long before its end an access token is replaced.
 const early = 5 * time.Minute
 
@@ -133,6 +136,9 @@ func (g Grant) retried() bool {
 	return g.Kind == User && g.SecretName != "" && (g.State == Reauthorize || g.State == Blocked || g.State == Unverified)
 }
 
+// barred reports whether Graph refuses an account although Entra gives it tokens.
+func (g Grant) barred() bool { return g.Kind == User && g.State == Blocked && g.Code == forbidden }
+
 // required says what is missing: the refusal of the grant that would be best.
 func required(kind Kind, grants []Grant) *RequiredError {
 	best := &RequiredError{Kind: kind, Cause: "it was never given"}
@@ -189,8 +195,12 @@ func (s *Service) tokenOf(ctx context.Context, tenant string, grant Grant) (Toke
 }
 
 // pause is how long a process leaves a permanent refusal alone. A wrong client
-// secret is cured on our own page, so it is looked at more often.
+// secret is cured on our own page, so it is looked at more often, and what Graph
+// refuses costs Entra little.
 func pause(refused error) time.Duration {
+	if missing, ok := errors.AsType[*RequiredError](refused); ok && missing.Code == forbidden {
+		return 45 * time.Second
+	}
 	if refusal, ok := errors.AsType[*aadsts.Error](refused); ok && refusal.Class == aadsts.Credential {
 		return time.Minute
 	}
@@ -254,7 +264,7 @@ func (s *Service) Refused(ctx context.Context, tenant string, token Token, statu
 			return err
 		}
 		_, err := s.change(ctx, tenant, grant, func(g *Grant) bool {
-			g.enter(Blocked, s.now(), "Forbidden", "Graph refuses this account's requests although the permission is there",
+			g.enter(Blocked, s.now(), forbidden, "Graph refuses this account's requests although the permission is there",
 				"Check that the account has a Teams licence, or sign in with another account.")
 			return true
 		})
