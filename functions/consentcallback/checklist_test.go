@@ -482,6 +482,22 @@ func TestPoint16StartsAreLimitedAndEveryUnknownStateLooksTheSame(t *testing.T) {
 	}
 }
 
+func TestPoint16AStrangersFloodStopsNoAdministrator(t *testing.T) {
+	w := newWorld(t)
+	limited := 0
+	for range 40 {
+		answer := httptest.NewRecorder()
+		w.service.StartSignIn(answer, httptest.NewRequest(http.MethodGet, public+"/api/console/signin", nil))
+		if answer.Code == http.StatusTooManyRequests {
+			limited++
+		}
+	}
+	if limited == 0 {
+		t.Error("40 sign-ins in a row were all started")
+	}
+	w.browser(w.admin).begin("user")
+}
+
 func TestPoint17TheRedirectURIComesFromSettingsAlone(t *testing.T) {
 	w := newWorld(t)
 	for kind, want := range map[string]string{"user": public + "/api/consent/user/callback", "admin": public + "/api/consent/admin/callback"} {

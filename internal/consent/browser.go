@@ -59,7 +59,11 @@ func (s *Service) Start(w http.ResponseWriter, r *http.Request, kind Kind) {
 }
 
 func (s *Service) start(w http.ResponseWriter, r *http.Request, kind string, address func(App, trip, string) (string, error)) {
-	if !s.starts.AllowN(s.Now(), 1) {
+	limit := s.starts
+	if kind == string(SignIn) {
+		limit = s.signIns
+	}
+	if !limit.AllowN(s.Now(), 1) {
 		w.Header().Set("Retry-After", "10")
 		s.show(w, http.StatusTooManyRequests, message{Title: "Too many attempts", Text: "Wait ten seconds, then start again."})
 		return

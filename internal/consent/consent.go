@@ -58,7 +58,8 @@ type Config struct {
 // Service is the consent of one installation. It is safe for concurrent use.
 type Service struct {
 	Config
-	starts *rate.Limiter
+	starts  *rate.Limiter // of consents, by administrators
+	signIns *rate.Limiter // by anybody
 
 	mu     sync.Mutex
 	tokens map[string]*slot // by tenant, client id and account
@@ -71,9 +72,11 @@ func New(config Config) *Service {
 	}
 	return &Service{
 		Config: config,
-		// Ten starts in a row are normal, a flood is not.
-		starts: rate.NewLimiter(rate.Every(2*time.Second), 20),
-		tokens: map[string]*slot{},
+		// Ten starts in a row are normal, a flood is not. A stranger's flood stops no
+		// administrator who is signed in.
+		starts:  rate.NewLimiter(rate.Every(2*time.Second), 20),
+		signIns: rate.NewLimiter(rate.Every(2*time.Second), 20),
+		tokens:  map[string]*slot{},
 	}
 }
 
