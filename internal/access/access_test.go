@@ -369,3 +369,31 @@ func TestWrongCodesLeadToAPauseForThatAddressOnly(t *testing.T) {
 		t.Errorf("after the pause = %v", err)
 	}
 }
+
+func TestAFloodOfWrongCodesStopsNobodyWhoKnowsTheCode(t *testing.T) {
+	w := start(t)
+	code := &access.Kept{Name: "setup-" + strings.ToLower(rand.Text()), Vault: &vault{}, Versions: w.store, Make: access.MakeSetupCode}
+	right, err := code.Ensure(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := code.Get(t.Context()); err != nil { // as the sign-in page does
+		t.Fatal(err)
+	}
+	setup := access.SetupCode{Code: code, Tries: w.store, Limiter: access.NewSetupLimiter(), Now: w.clock}
+	stranger := rand.Text()
+	paused := 0
+	for i := range 40 {
+		err := setup.Check(t.Context(), secret.New("guess"), stranger+":"+strconv.Itoa(50000+i))
+		if _, ok := errors.AsType[*access.PausedError](err); ok {
+			paused++
+		}
+	}
+	// Ten counts for the address, though each connection has a port of its own.
+	if paused != 30 {
+		t.Errorf("%d of 40 wrong codes met a pause; want 30", paused)
+	}
+	if err := setup.Check(t.Context(), right, rand.Text()); err != nil {
+		t.Errorf("the right code, from elsewhere = %v", err)
+	}
+}

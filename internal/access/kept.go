@@ -74,6 +74,16 @@ func (k *Kept) Get(ctx context.Context) (secret.Text, error) {
 	return k.read(ctx, version)
 }
 
+// held returns what this process read last, empty when it is reading or has not
+// read anything.
+func (k *Kept) held() secret.Text {
+	if !k.mu.TryLock() {
+		return secret.Text{}
+	}
+	defer k.mu.Unlock()
+	return k.value
+}
+
 func (k *Kept) read(ctx context.Context, version string) (secret.Text, error) {
 	if version == k.version && !k.value.Empty() {
 		return k.value, nil
