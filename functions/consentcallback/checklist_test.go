@@ -511,7 +511,7 @@ func TestPoint17TheRedirectURIComesFromSettingsAlone(t *testing.T) {
 		}
 		// Opened under another name: first to the public address, without a cookie.
 		response := forged("http://ptb-h4sh.westeurope-01.azurewebsites.net/api/consent/" + kind)
-		if to := response.Header.Get("Location"); response.StatusCode != http.StatusSeeOther || to != public+"/api/consent/"+kind || len(b.trips()) != 0 {
+		if to := response.Header.Get("Location"); response.StatusCode != http.StatusSeeOther || to != public+"/api/consent/"+kind+"?home=1" || len(b.trips()) != 0 {
 			t.Errorf("another host name = %d to %s, %d trips", response.StatusCode, to, len(b.trips()))
 		}
 		if got := query(t, b.begin(kind)).Get("redirect_uri"); got != want {

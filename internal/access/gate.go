@@ -175,7 +175,8 @@ func wantsPage(r *http.Request) bool {
 // SentHome redirects a page that was opened under another host name than the
 // public address to the same path there, and reports whether it did: cookies set
 // elsewhere would be missing when Microsoft sends the browser back. Headers decide
-// only whether to redirect, never where to.
+// only whether to redirect, never where to. It does so once: a reverse proxy at the
+// public address may send another host name on, whatever the browser asked for.
 func (g *Gate) SentHome(w http.ResponseWriter, r *http.Request) bool {
 	if !wantsPage(r) {
 		return false
@@ -188,12 +189,18 @@ func (g *Gate) SentHome(w http.ResponseWriter, r *http.Request) bool {
 	if slices.ContainsFunc(strings.Split(seen, ","), func(name string) bool { return canonical(g.Public.Scheme, name) == public }) {
 		return false
 	}
+	if r.URL.Query().Has(sentHome) {
+		return false
+	}
 	target := *g.Public
-	target.Path, target.RawQuery = r.URL.Path, r.URL.RawQuery
+	target.Path, target.RawQuery = r.URL.Path, strings.TrimPrefix(r.URL.RawQuery+"&"+sentHome+"=1", "&")
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, target.String(), http.StatusSeeOther)
 	return true
 }
+
+// sentHome marks an address to which a browser was sent home.
+const sentHome = "home"
 
 // canonical is a host name in lower case, without the scheme's default port.
 func canonical(scheme, name string) string {

@@ -124,8 +124,8 @@ func TestAPageUnderAnotherHostNameIsSentToThePublicAddress(t *testing.T) {
 		{"the public name", "bridge.example", []string{accept, html}, ""},
 		{"the public name with its port, in capitals", "BRIDGE.example:443", []string{accept, html}, ""},
 		{"proxying hides the host", "127.0.0.1:4711", []string{accept, html, "X-Forwarded-Host", "bridge.example"}, ""},
-		{"the platform's own name", "ptb-h4sh.azurewebsites.net", []string{accept, html}, "https://bridge.example/api/consent/user?x=1"},
-		{"a forged header only leads home", "ptb-h4sh.azurewebsites.net", []string{accept, html, "X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "http"}, "https://bridge.example/api/consent/user?x=1"},
+		{"the platform's own name", "ptb-h4sh.azurewebsites.net", []string{accept, html}, "https://bridge.example/api/consent/user?x=1&home=1"},
+		{"a forged header only leads home", "ptb-h4sh.azurewebsites.net", []string{accept, html, "X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "http"}, "https://bridge.example/api/consent/user?x=1&home=1"},
 		{"a program", "ptb-h4sh.azurewebsites.net", nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -140,6 +140,25 @@ func TestAPageUnderAnotherHostNameIsSentToThePublicAddress(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAProxyThatSendsAnotherHostNameOnMakesNoLoop(t *testing.T) {
+	w := start(t)
+	to := "/api/consent/user"
+	for range 4 {
+		r := request("GET", to, "Accept", "text/html", "X-Forwarded-Host", "ptb-h4sh.azurewebsites.net")
+		r.Host = "127.0.0.1:4711" // as the Functions host proxies
+		location := w.visit(r).Header().Get("Location")
+		home, elsewhere := strings.CutPrefix(location, "https://bridge.example")
+		if !elsewhere {
+			if !strings.HasPrefix(location, "/api/console?next=") {
+				t.Errorf("the page behind the proxy leads to %q; want the sign-in", location)
+			}
+			return
+		}
+		to = home
+	}
+	t.Error("the browser is sent home again and again")
 }
 
 func TestEitherTakesMachinesAndAdministrators(t *testing.T) {
