@@ -116,7 +116,7 @@ func Load(environ []string) (Bootstrap, error) {
 		ManagedIdentity: l.guid("MANAGED_IDENTITY_CLIENT_ID"),
 		ScriptRoot:      env["FUNCTIONS_APP_ROOT_PATH"],
 		Overrides: Overrides{
-			Tenant:       env["TEAMS_TENANT_ID"],
+			Tenant:       l.guid("TEAMS_TENANT_ID"),
 			ClientID:     l.guid("TEAMS_CLIENT_ID"),
 			ClientSecret: l.secret("TEAMS_CLIENT_SECRET"),
 			PushURL:      env["UCSERVER_PUSH_URL"],

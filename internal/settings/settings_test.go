@@ -29,14 +29,14 @@ func complete(changes ...string) []string {
 }
 
 func TestCompleteAppSettingsAreRead(t *testing.T) {
-	b, err := settings.Load(complete("TEAMS_CLIENT_ID=0A1B2C3D-0000-4000-8000-000000000001", "TEAMS_CLIENT_SECRET=s3cret"))
+	b, err := settings.Load(complete("TEAMS_CLIENT_ID=0A1B2C3D-0000-4000-8000-000000000001", "TEAMS_CLIENT_SECRET=s3cret", "TEAMS_TENANT_ID=0A1B2C3D-0000-4000-8000-00000000000A"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if b.Interval != 5*time.Second || b.Public.String() != "https://bridge.contoso.com" || b.Cloud.Graph != "https://graph.microsoft.com" {
 		t.Errorf("Load() = interval %v, public %v, cloud %+v", b.Interval, b.Public, b.Cloud)
 	}
-	if b.Overrides.ClientID != "0a1b2c3d-0000-4000-8000-000000000001" || b.Overrides.ClientSecret.Reveal() != "s3cret" {
+	if b.Overrides.ClientID != "0a1b2c3d-0000-4000-8000-000000000001" || b.Overrides.ClientSecret.Reveal() != "s3cret" || b.Overrides.Tenant != "0a1b2c3d-0000-4000-8000-00000000000a" {
 		t.Errorf("Overrides = %+v", b.Overrides)
 	}
 }
@@ -48,6 +48,7 @@ func TestEveryFaultIsNamedAtOnceWithoutItsValue(t *testing.T) {
 		"BRIDGE_PUBLIC_URL=https://" + private + ".example/path",
 		"AZURE_CLOUD=" + private,
 		"TEAMS_CLIENT_ID=" + private,
+		"TEAMS_TENANT_ID=" + private,
 		"PRESENCE_SYNC_SCHEDULE=" + private,
 		"UCSERVER_PUSH_URL=http://" + private,
 	})
@@ -55,12 +56,12 @@ func TestEveryFaultIsNamedAtOnceWithoutItsValue(t *testing.T) {
 	if !ok {
 		t.Fatalf("Load() = %v; want *FaultsError", err)
 	}
-	for _, name := range []string{"AzureWebJobsStorage", "KEY_VAULT_URI", "BRIDGE_PUBLIC_URL", "AZURE_CLOUD", "TEAMS_CLIENT_ID", "PRESENCE_SYNC_SCHEDULE", "UCSERVER_PUSH_URL"} {
+	for _, name := range []string{"AzureWebJobsStorage", "KEY_VAULT_URI", "BRIDGE_PUBLIC_URL", "AZURE_CLOUD", "TEAMS_CLIENT_ID", "TEAMS_TENANT_ID", "PRESENCE_SYNC_SCHEDULE", "UCSERVER_PUSH_URL"} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not named in %q", name, err)
 		}
 	}
-	if len(faults.Faults) != 7 || strings.Contains(err.Error(), private) {
+	if len(faults.Faults) != 8 || strings.Contains(err.Error(), private) {
 		t.Errorf("faults = %q", faults.Faults)
 	}
 }
