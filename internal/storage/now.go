@@ -193,7 +193,8 @@ func (s Settings) stored(ctx context.Context) (settings.Integration, string, err
 }
 
 // Save stores next, whose Version must be the one that was loaded ([ErrChanged]
-// when another administrator was faster), and returns it with its new version.
+// when another administrator was faster), and returns it with its new version. What
+// an app setting fixes is not stored: it ends with the app setting.
 //
 // Another tenant gets a row of its own. Then the pointer moves, then the old row
 // is retired. A crash before the pointer moved changes nothing; one before the
@@ -208,11 +209,18 @@ func (s Settings) Save(ctx context.Context, next settings.Integration) (settings
 		return settings.Integration{}, ErrChanged
 	}
 	next.Version++
+	if s.Overrides.ClientID != "" {
+		next.ClientID = current.ClientID
+	}
+	if s.Overrides.PushURL != "" {
+		next.PushURL = current.PushURL
+	}
 	row, err := jsonRow(partitionOf(next.Tenant), RowSettings, etag, next)
 	if err != nil {
 		return settings.Integration{}, err
 	}
 	row.Values["retired"] = false
+	next, _ = next.Override(s.Overrides)
 	if s.Overrides.Tenant != "" || next.Tenant == current.Tenant {
 		if etag == "" {
 			_, err = s.Storage.Insert(ctx, row)

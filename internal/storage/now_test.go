@@ -130,6 +130,26 @@ func TestAnAppSettingNamesTheTenant(t *testing.T) {
 	}
 }
 
+func TestWhatAnAppSettingFixesEndsWithIt(t *testing.T) {
+	store := Settings{Storage: fresh(t)}
+	fixed := store
+	fixed.Overrides = settings.Overrides{Tenant: tenantA, ClientID: tenantB, PushURL: "https://fixed.example/push"}
+	current, _, err := fixed.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	current.Paused = true
+	saved, err := fixed.Save(t.Context(), current)
+	if err != nil || saved.PushURL != "https://fixed.example/push" || saved.ClientID != tenantB {
+		t.Errorf("Save() = %+v, %v; want the app settings applied", saved, err)
+	}
+	store.Overrides.Tenant = tenantA
+	current, _, err = store.Load(t.Context())
+	if err != nil || !current.Paused || current.PushURL != "" || current.ClientID != "" {
+		t.Errorf("without the app settings = %+v, %v; want nothing of them", current, err)
+	}
+}
+
 func TestWhatASyncLeavesBehindIsReadAtOnce(t *testing.T) {
 	s := fresh(t)
 	at := time.Date(2026, 11, 24, 3, 50, 49, 0, time.UTC)
