@@ -40,6 +40,8 @@ const (
 	publicURL = "https://bridge.example"
 	tenantID  = "8b1f4a8e-0000-4000-8000-00000000000a"
 	clientID  = "c0ffee00-0000-4000-8000-000000000001"
+
+	otherTenantID = "8b1f4a8e-0000-4000-8000-00000000000b"
 )
 
 // vault keeps the secrets of a test in memory.
@@ -64,10 +66,13 @@ func (v vault) Disable(_ context.Context, _, version string) error {
 	return nil
 }
 
-// tenants knows one tenant.
+// tenants knows two tenants.
 type tenants struct{}
 
 func (tenants) ResolveTenant(_ context.Context, name string) (string, error) {
+	if name == otherTenantID {
+		return otherTenantID, nil
+	}
 	if name == "contoso.com" || name == tenantID {
 		return tenantID, nil
 	}
@@ -504,4 +509,20 @@ func TestAPushSecretThatWasDisabledInKeyVaultStopsNoPushAddress(t *testing.T) {
 		t.Errorf("the push address = %d; want it saved", answer.Code)
 	}
 	has(t, answer, "whsec_")
+}
+
+func TestAnotherTenantIsOffUntilSwitchedOn(t *testing.T) {
+	w := start(t, settings.Overrides{})
+	w.signIn()
+	w.post("app", url.Values{"tenant": {tenantID}, "clientId": {clientID}})
+	w.post("directions", url.Values{"teamsToProCall": {"everyone"}, "proCallToTeams": {"everyone"}})
+	w.post("app", url.Values{"tenant": {"contoso.com"}, "clientId": {clientID}})
+	if current, _, err := w.console.Editor.Store.Load(t.Context()); err != nil || !current.Reads() || !current.Writes() {
+		t.Errorf("the same tenant by its domain: %+v, %v; want it on", current, err)
+	}
+	w.post("app", url.Values{"tenant": {otherTenantID}, "clientId": {clientID}})
+	current, _, err := w.console.Editor.Store.Load(t.Context())
+	if err != nil || current.Tenant != otherTenantID || current.Reads() || current.Writes() {
+		t.Errorf("after another tenant was entered: %+v, %v; want it off", current, err)
+	}
 }

@@ -79,15 +79,27 @@ func (e Editor) Change(ctx context.Context, who string, version int64, edit func
 	if version >= 0 && version != current.Version {
 		return settings.Integration{}, nothing, access.ErrRace
 	}
-	next := current
-	edit(&next)
-	next.Version = current.Version
-	next.Tenant, next.ClientID = tidy(next.Tenant), tidy(next.ClientID)
-	next.PushURL = strings.TrimSpace(next.PushURL)
+	apply := func(next settings.Integration) settings.Integration {
+		edit(&next)
+		next.Version = current.Version
+		next.Tenant, next.ClientID = tidy(next.Tenant), tidy(next.ClientID)
+		next.PushURL = strings.TrimSpace(next.PushURL)
+		return next
+	}
+	next := apply(current)
 	if next.Tenant != current.Tenant && next.Tenant != "" && !slices.Contains(fixed, "tenant") {
-		if next.Tenant, err = e.Tenants.ResolveTenant(ctx, next.Tenant); err != nil {
+		tenant, err := e.Tenants.ResolveTenant(ctx, next.Tenant)
+		if err != nil {
 			return settings.Integration{}, nothing, &TenantError{err}
 		}
+		if current.Tenant != "" && tenant != current.Tenant {
+			// What was switched on for one tenant is not on for another, unless this
+			// change says so.
+			off := current
+			off.TeamsToProCall, off.ProCallToTeams = settings.Nobody, settings.Nobody
+			next = apply(off)
+		}
+		next.Tenant = tenant
 	}
 	changed := differences(current, next)
 	if refused := slices.DeleteFunc(slices.Clone(changed), func(name string) bool { return !slices.Contains(fixed, name) }); len(refused) > 0 {
