@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -124,10 +125,14 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("storage answered %d %s", e.Status, e.Code)
 }
 
-// clean turns an SDK error into one that is fit for logs and pages.
+// clean turns an SDK error into one that is fit for logs and pages: anybody may see
+// it who calls while storage is away, and addresses hold keys of rows.
 func clean(err error) error {
 	if response, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		return &Error{Status: response.StatusCode, Code: response.ErrorCode}
+	}
+	if address, ok := errors.AsType[*url.Error](err); ok {
+		return fmt.Errorf("storage does not answer: %w", address.Err)
 	}
 	return err
 }

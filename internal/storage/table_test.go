@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"procallteams/internal/secret"
+	"procallteams/internal/settings"
 )
 
 func TestRowsComeBackAsTheyWereWritten(t *testing.T) {
@@ -185,5 +189,24 @@ func TestBlobsAreReplacedAsAWhole(t *testing.T) {
 		if err := s.DeleteBlob(t.Context(), "tenant/x"); err != nil {
 			t.Errorf("DeleteBlob: %v", err)
 		}
+	}
+}
+
+func TestAnUnreachableStorageIsToldWithoutKeysOrAddresses(t *testing.T) {
+	text := "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:1/a;QueueEndpoint=http://127.0.0.1:1/a;TableEndpoint=http://127.0.0.1:1/a;"
+	s, err := open(settings.Storage{ConnectionString: secret.New(text)}, nil, nil, "bridge", "bridge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, err = s.Get(ctx, tenantA, "session-5e5510")
+	if err == nil || strings.Contains(err.Error(), tenantA) || strings.Contains(err.Error(), "session-5e5510") || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("Get() = %v", err)
+	}
+	ended, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := s.Get(ended, tenantA, "x"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Get() of a caller who left = %v", err)
 	}
 }
