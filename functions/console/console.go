@@ -150,6 +150,12 @@ func (f *Function) signIn(w http.ResponseWriter, r *http.Request) {
 // code signs in with the set-up code.
 func (f *Function) code(w http.ResponseWriter, r *http.Request) {
 	posted := secret.New(r.PostFormValue("code"))
+	if posted.Empty() {
+		// The Functions host may send a request without a body again and again (host
+		// 4.1037): it is no wrong code.
+		f.welcome(w, r, http.StatusBadRequest, notice{"bad", "The form did not arrive whole. Try again."})
+		return
+	}
 	// The client's address, as the platform's front end saw it; the host's own
 	// X-Forwarded-For is the front end (functions host 4.1037).
 	err := f.Setup.Check(r.Context(), posted, r.Header.Get("Client-Ip"))

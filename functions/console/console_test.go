@@ -526,3 +526,19 @@ func TestAnotherTenantIsOffUntilSwitchedOn(t *testing.T) {
 		t.Errorf("after another tenant was entered: %+v, %v; want it off", current, err)
 	}
 }
+
+func TestAFormWithoutABodyIsNoWrongCode(t *testing.T) {
+	w := start(t, settings.Overrides{})
+	code, err := w.setup.Code.Ensure(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 40 {
+		if answer := w.post("code", nil); answer.Code != 400 {
+			t.Fatalf("without a body = %d; want 400", answer.Code)
+		}
+	}
+	if answer := w.post("code", url.Values{"code": {code.Reveal()}}); answer.Code != 303 {
+		t.Errorf("the right code afterwards = %d; want 303", answer.Code)
+	}
+}
