@@ -64,7 +64,7 @@ func (f Feeds) Anew(ctx context.Context, tenant string) (View, error) {
 	return f.Watch.Get(ctx, tenant, time.Now())
 }
 
-// Parameters reads a query. What is not asked for is refused by [Parameters.Err],
+// Parameters reads a query. What is not asked for is refused by [Parameters.Refuse],
 // with every fault named at once.
 type Parameters struct {
 	values url.Values
@@ -81,23 +81,29 @@ func ParametersOf(r *http.Request) *Parameters {
 	return p
 }
 
-// Text returns a parameter, empty when it is absent.
-func (p *Parameters) Text(name string) string {
+// text returns a parameter, and whether it is there at all.
+func (p *Parameters) text(name string) (string, bool) {
 	values := p.values[name]
 	delete(p.values, name)
 	if len(values) > 1 {
 		p.faults = append(p.faults, errors.New(name+" is given more than once"))
 	}
 	if len(values) == 0 {
-		return ""
+		return "", false
 	}
-	return values[0]
+	return values[0], true
+}
+
+// Text returns a parameter, empty when it is absent.
+func (p *Parameters) Text(name string) string {
+	text, _ := p.text(name)
+	return text
 }
 
 // Number returns a whole number from low to high, or absent's value.
 func (p *Parameters) Number(name string, low, high, absent int) int {
-	text := p.Text(name)
-	if text == "" {
+	text, ok := p.text(name)
+	if !ok {
 		return absent
 	}
 	n, err := strconv.Atoi(text)
@@ -109,9 +115,13 @@ func (p *Parameters) Number(name string, low, high, absent int) int {
 
 // Token returns what a token of at most limit bytes holds, empty when absent.
 func (p *Parameters) Token(name string, limit int) string {
-	text := p.Text(name)
-	token, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(token) > limit || len(token) == 0 && text != "" {
+	text, ok := p.text(name)
+	if !ok {
+		return ""
+	}
+	token, err := base64.RawURLEncoding.DecodeString(text)
+	// The decoder skips line ends and, unless strict, loose bits.
+	if err != nil || len(token) > limit || len(token) == 0 || base64.RawURLEncoding.EncodeToString(token) != text {
 		p.faults = append(p.faults, errors.New(name+" was never given out"))
 	}
 	return string(token)
