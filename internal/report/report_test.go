@@ -1,0 +1,189 @@
+package report_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"procallteams/dev/azurite"
+	"procallteams/internal/consent"
+	"procallteams/internal/health"
+	"procallteams/internal/report"
+	"procallteams/internal/secret"
+	"procallteams/internal/settings"
+	"procallteams/internal/storage"
+)
+
+func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
+
+var at = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+// world is one tenant, named by an app setting, and a reader behind a wire.
+type world struct {
+	tenant string
+	wire   *azurite.Wire
+	st     *storage.Storage
+	kept   storage.Settings
+	reader report.Reader
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	wire, err := azurite.NewWire(azurite.ForTest(t).Endpoints())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = wire.Close() })
+	st, err := storage.Open(settings.Storage{ConnectionString: secret.New(wire.ConnectionString())}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{tenant: uuid.NewString(), wire: wire, st: st}
+	w.kept = storage.Settings{Storage: st, Overrides: settings.Overrides{Tenant: w.tenant}}
+	w.reader = report.Reader{Settings: w.kept.Load, Now: st.Now, Interval: 5 * time.Second}
+	return w
+}
+
+func (w *world) save(t *testing.T, s settings.Integration) settings.Integration {
+	t.Helper()
+	saved, err := w.kept.Save(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return saved
+}
+
+func read(t *testing.T, r report.Reader) report.State {
+	t.Helper()
+	state, err := r.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+func TestBeforeATenantIsSetOnlyTheSettingsAreRead(t *testing.T) {
+	r := report.Reader{
+		Settings: func(context.Context) (settings.Integration, []string, error) {
+			return settings.Integration{PushURL: "https://ucserver.example/push"}, []string{"pushUrl"}, nil
+		},
+		Now: func(context.Context, string) (storage.Now, error) {
+			t.Error("the state of no tenant is read")
+			return storage.Now{}, nil
+		},
+		Push: func(context.Context, string) (*health.Push, error) {
+			t.Error("the pushes of no tenant are read")
+			return nil, nil
+		},
+		Interval: time.Second,
+	}
+	want := report.State{Fixed: []string{"pushUrl"}, Input: health.Input{Interval: time.Second, Settings: settings.Integration{PushURL: "https://ucserver.example/push"}}}
+	if diff := cmp.Diff(want, read(t, r)); diff != "" {
+		t.Errorf("state (-want +got):\n%s", diff)
+	}
+}
+
+func TestEverythingThatIsJudgedIsReadInAFewOperations(t *testing.T) {
+	w := newWorld(t)
+	if got := read(t, w.reader); got.Settings.Tenant != w.tenant || len(got.Grants) != 0 || !got.Heartbeat.AsOf.IsZero() {
+		t.Errorf("a tenant of which nothing is stored: %+v", got)
+	}
+	saved := w.save(t, settings.Integration{Tenant: w.tenant, ClientID: uuid.NewString(), TeamsToProCall: settings.Everyone, PushURL: "https://ucserver.example/push"})
+	beat := health.Heartbeat{AsOf: at, Attempt: at.Add(time.Second), Users: 3, Interval: 5000}
+	if err := errors.Join(w.st.Beat(t.Context(), w.tenant, beat), w.st.Throttle(t.Context(), w.tenant, at.Add(time.Minute))); err != nil {
+		t.Fatal(err)
+	}
+	var grants []consent.Grant
+	for _, g := range []consent.Grant{{Kind: consent.Admin, State: consent.Granted, Since: at}, {Kind: consent.User, State: consent.Reauthorize, Since: at}} {
+		g, err := (storage.Grants{Storage: w.st}).SaveGrant(t.Context(), w.tenant, g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.ETag = ""
+		grants = append(grants, g)
+	}
+	push := &health.Push{Position: "7.1", Behind: 2}
+	w.reader.Push = func(_ context.Context, tenant string) (*health.Push, error) {
+		if tenant != w.tenant {
+			t.Errorf("the pushes of tenant %s are read", tenant)
+		}
+		return push, nil
+	}
+
+	w.wire.Reset()
+	got := read(t, w.reader)
+	if n := w.wire.Operations(); n > 3 {
+		t.Errorf("%d storage operations: %v; want at most 3", n, w.wire.Counts())
+	}
+	for i := range got.Grants {
+		got.Grants[i].ETag = ""
+	}
+	want := report.State{Fixed: []string{"tenant"}, Input: health.Input{
+		Settings: saved, Heartbeat: beat, Grants: grants, Throttled: at.Add(time.Minute), Interval: 5 * time.Second, Push: push,
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("state (-want +got):\n%s", diff)
+	}
+}
+
+func TestPushesAreReadOnlyWhereSomethingIsPushed(t *testing.T) {
+	w := newWorld(t)
+	asked := 0
+	w.reader.Push = func(context.Context, string) (*health.Push, error) { asked++; return &health.Push{}, nil }
+	saved := w.save(t, settings.Integration{Tenant: w.tenant})
+	if got := read(t, w.reader); got.Push != nil || asked != 0 {
+		t.Errorf("no push address: push = %+v, asked %d times", got.Push, asked)
+	}
+	saved.PushURL = "https://ucserver.example/push"
+	w.save(t, saved)
+	if got := read(t, w.reader); got.Push == nil || asked != 1 {
+		t.Errorf("a push address: push = %+v, asked %d times", got.Push, asked)
+	}
+	w.reader.Push = nil // no pusher
+	if got := read(t, w.reader); got.Push != nil {
+		t.Errorf("no pusher: push = %+v", got.Push)
+	}
+}
+
+func TestWhatCannotBeReadIsAnErrorAndNoHalfOfAState(t *testing.T) {
+	broken := errors.New("storage does not answer")
+	whole := func() report.Reader {
+		return report.Reader{
+			Settings: func(context.Context) (settings.Integration, []string, error) {
+				return settings.Integration{Tenant: "t", PushURL: "https://ucserver.example/push"}, nil, nil
+			},
+			Now: func(context.Context, string) (storage.Now, error) {
+				return storage.Now{Heartbeat: health.Heartbeat{AsOf: at}}, nil
+			},
+			Push: func(context.Context, string) (*health.Push, error) { return &health.Push{}, nil },
+		}
+	}
+	for name, spoil := range map[string]func(*report.Reader){
+		"settings": func(r *report.Reader) {
+			r.Settings = func(context.Context) (settings.Integration, []string, error) {
+				return settings.Integration{Tenant: "t"}, nil, broken
+			}
+		},
+		"state": func(r *report.Reader) {
+			r.Now = func(context.Context, string) (storage.Now, error) {
+				return storage.Now{Heartbeat: health.Heartbeat{AsOf: at}}, broken
+			}
+		},
+		"pushes": func(r *report.Reader) {
+			r.Push = func(context.Context, string) (*health.Push, error) { return &health.Push{Behind: 1}, broken }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := whole()
+			spoil(&r)
+			if state, err := r.Read(t.Context()); !errors.Is(err, broken) || !cmp.Equal(state, report.State{}) {
+				t.Errorf("Read() = %+v, %v; want nothing and %v", state, err, broken)
+			}
+		})
+	}
+}
