@@ -66,6 +66,7 @@ func TestWhatWasTrimmedIsToldApartToTheChange(t *testing.T) {
 	w.keep()
 	w.at = w.at.Add(time.Hour)
 	w.append(feedtest.Free(1), feedtest.Free(2))
+	w.append(feedtest.Free(3), feedtest.Free(4))
 	w.at = w.at.Add(settings.DefaultRetention)
 	if n := w.trim(); n != 2 {
 		t.Fatalf("%d entries deleted; want 2", n)
@@ -81,11 +82,14 @@ func TestWhatWasTrimmedIsToldApartToTheChange(t *testing.T) {
 		{"the beginning of this epoch", at(0, 0), 410, 0},
 		{"an append that is not kept", at(1, 2), 410, 0},
 		{"inside the last append that is not kept", at(2, 1), 410, 0},
-		{"its end: nothing is missing", at(2, 2), 200, 2},
+		{"its end: nothing is missing", at(2, 2), 200, 4},
 		{"beyond its end", at(2, 3), 410, 0},
-		{"inside the newest append", at(3, 1), 200, 1},
-		{"the newest change", at(3, 2), 200, 0},
-		{"beyond the newest change", at(3, 3), 410, 0},
+		{"inside an append that is kept", at(3, 1), 200, 3},
+		{"its end", at(3, 2), 200, 2},
+		{"beyond its end, which is kept", at(3, 3), 410, 0},
+		{"inside the newest append", at(4, 1), 200, 1},
+		{"the newest change", at(4, 2), 200, 0},
+		{"beyond the newest change", at(4, 3), 410, 0},
 	} {
 		if a := p.changes(url.Values{"cursor": {tt.cursor}}); a.status != tt.status || len(a.Changes) != tt.count {
 			t.Errorf("%s = %d %s; want %d with %d changes", tt.name, a.status, a.text, tt.status, tt.count)
