@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,7 +27,6 @@ import (
 	"procallteams/internal/entra"
 	"procallteams/internal/feed"
 	"procallteams/internal/graph"
-	judging "procallteams/internal/health"
 	"procallteams/internal/integration"
 	"procallteams/internal/keyvault"
 	"procallteams/internal/poll"
@@ -112,7 +110,7 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 	}
 	version := buildVersion()
 	pusher := c.pusher()
-	reader := report.Reader{Settings: c.settings.Load, Now: c.storage.Now, Push: pushState(pusher), Interval: b.Interval}
+	reader := report.Reader{Settings: c.settings.Load, Now: c.storage.Now, Push: pusher.State, Interval: b.Interval}
 	keys := access.Credentials{Store: c.storage, Tenant: c.settings.Tenant, Audit: c.storage, Now: c.now}
 	editor := integration.Editor{Store: c.settings, Tenants: c.entra, Audit: c.storage, PushSecret: c.signing, Now: c.now}
 	checks := c.checks()
@@ -125,13 +123,6 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 		Storage: c.storage, Settings: c.settings, Graph: c.graph, Tokens: c.consent, Books: feeds.Books,
 		Names: filepath.Join(b.ScriptRoot, "config", "usermatching.csv"), Interval: b.Interval, Now: c.now, Log: log,
 	}
-	consumers := func(ctx context.Context) ([]access.Credential, error) {
-		tenant, err := c.settings.Tenant(ctx)
-		if err != nil || tenant == "" {
-			return nil, err
-		}
-		return c.storage.Credentials(ctx, tenant)
-	}
 	return functions{
 		consentStart:    consentstart.Function{Consent: c.consent, Administrator: c.gate.Administrator},
 		consentCallback: consentcallback.Function{Consent: c.consent, Administrator: c.gate.Administrator},
@@ -140,13 +131,14 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 			SignIn: c.consent, Editor: editor, Credentials: keys, Read: reader.Read, Checks: checks,
 			SetClientSecret: c.consent.SetClientSecret, SecretFixed: !b.Overrides.ClientSecret.Empty(),
 			Probe: c.consent.Probe, Resume: pusher.Resume,
-			Public: b.Public, KeyVault: b.KeyVault, Warnings: b.Warnings, Now: c.now, Log: log,
+			Redirects: []string{c.consent.RedirectURI(consent.User), c.consent.RedirectURI(consent.Admin), c.consent.SignInURI()},
+			KeyVault:  b.KeyVault, Warnings: b.Warnings, Now: c.now, Log: log,
 		},
 		credentials: c.gate.Administrator(credentials.Function{Credentials: keys, Log: log}),
 		health:      c.gate.Either(access.Monitor, health.Function{Read: reader.Read, Version: version, Now: c.now}.ServeCaller),
 		integration: c.gate.Administrator(integrationfunc.Function{Editor: editor, Resume: pusher.Resume, Log: log}),
 		status: c.gate.Either(access.Monitor, status.Function{
-			Read: reader.Read, Consumers: consumers, Checks: checks, Version: version, Warnings: b.Warnings, Now: c.now, Log: log,
+			Read: reader.Read, Consumers: keys.List, Checks: checks, Version: version, Warnings: b.Warnings, Now: c.now, Log: log,
 		}.ServeCaller),
 		presenceSnapshot: c.gate.Machine(access.Read, presencesnapshot.Function{Feeds: feeds, Log: log}.ServeConsumer),
 		presenceChanges:  c.gate.Machine(access.Read, presencechanges.Function{Feeds: feeds, Log: log}.ServeConsumer),
@@ -193,25 +185,7 @@ func (c clients) look(ctx context.Context, tenant string) (poll.View, settings.I
 	if now.Retired && c.Overrides.Tenant == "" { // an app setting brings any tenant back
 		current.PushURL = ""
 	}
-	view := poll.View{Head: now.Head}
-	fresh := &view.Freshness
-	if asOf := now.Heartbeat.AsOf; !asOf.IsZero() {
-		fresh.AsOf = &asOf
-	}
-	moment := c.now()
-	fresh.Stale, fresh.StaleReason = judging.Stale(moment, now.Heartbeat, current)
-	found := judging.Assess(moment, judging.Input{
-		Settings: current, Heartbeat: now.Heartbeat, Grants: now.Grants, Throttled: now.ThrottledUntil, Interval: c.Interval,
-	})
-	fresh.Health = poll.Health{Status: "ok", Codes: []string{}}
-	if judging.Failing(found) {
-		fresh.Health.Status = "failing"
-	}
-	for _, finding := range found {
-		if finding.Fault {
-			fresh.Health.Codes = append(fresh.Health.Codes, string(finding.Code))
-		}
-	}
+	view := poll.View{Head: now.Head, Freshness: poll.FreshnessOf(c.now(), report.InputOf(now, current, c.Interval))}
 	return view, current, nil
 }
 
@@ -226,14 +200,8 @@ func (c clients) pusher() presencepush.Function {
 		Open:    func(tenant string) presencepush.Store { return c.storage.Feed(tenant) },
 		Secrets: signingSecret{c.signing},
 		Sender:  &ucserver.Client{},
-		Wake: func(ctx context.Context, tenant string) error {
-			message, err := json.Marshal(presencepush.WakeUp{Tenant: tenant})
-			if err != nil {
-				return err
-			}
-			return c.storage.Send(ctx, storage.PresencePushQueue, message)
-		},
-		Now: c.now, Log: c.log,
+		Wake:    c.storage.WakePusher,
+		Now:     c.now, Log: c.log,
 	}
 }
 
@@ -242,24 +210,6 @@ type signingSecret struct{ *access.Kept }
 // PushSecret makes the secret if the push address came from an app setting, so
 // that no page has made it.
 func (s signingSecret) PushSecret(ctx context.Context) (secret.Text, error) { return s.Ensure(ctx) }
-
-// pushState tells the judgements where the pushed consumer stands.
-func pushState(pusher presencepush.Function) func(context.Context, string) (*judging.Push, error) {
-	return func(ctx context.Context, tenant string) (*judging.Push, error) {
-		s, err := pusher.State(ctx, tenant)
-		if err != nil {
-			return nil, err
-		}
-		push := &judging.Push{
-			Behind: s.Behind, BehindSince: s.BehindSince, LastSuccess: s.LastSuccess, NextAttempt: s.NextAttempt,
-			Problem: s.Problem, Code: s.ProblemCode, ProblemSince: s.ProblemSince, Stopped: s.Stopped,
-		}
-		if s.Position.Epoch != "" {
-			push.Position = s.Position.ID.String()
-		}
-		return push, nil
-	}
-}
 
 // trim forgets what is older than the retention, of the tenant in use and of the
 // one before.

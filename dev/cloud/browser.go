@@ -269,9 +269,6 @@ func (b *Browser) keep(host string, set []*http.Cookie) {
 	}
 }
 
-// Forget drops every cookie: a new browser window without history.
-func (b *Browser) Forget() { b.cookies = map[string][]*http.Cookie{} }
-
 // parse reads forms, buttons and links.
 func (p *Page) parse(text []byte) {
 	root, err := html.Parse(bytes.NewReader(text))

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"time"
 
 	"procallteams/dev/azurite"
 	"procallteams/dev/entra"
@@ -162,10 +161,4 @@ func (c *Cloud) Environment() []string {
 		list = append(list, name+"="+value)
 	}
 	return list
-}
-
-// Client returns an HTTP client that trusts this cloud's authority, for what is
-// not a browser.
-func (c *Cloud) Client() *http.Client {
-	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: c.CA.ClientTLS()}}
 }

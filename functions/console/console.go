@@ -65,11 +65,12 @@ type Function struct {
 	// Resume lets pushes go on after a 410.
 	Resume func(ctx context.Context, tenant string) error
 
-	Public   *url.URL
-	KeyVault *url.URL
-	Warnings []string // of the app settings
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Redirects are the addresses to register with Entra, exactly as they are sent.
+	Redirects []string
+	KeyVault  *url.URL
+	Warnings  []string // of the app settings
+	Now       func() time.Time
+	Log       *slog.Logger
 
 	made atomic.Bool // the set-up code is known to exist
 }

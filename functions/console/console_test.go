@@ -151,7 +151,7 @@ func start(t *testing.T, over settings.Overrides) *world {
 		SetClientSecret: func(_ context.Context, value secret.Text) error { w.secret = value; return nil },
 		Probe:           func(context.Context) error { return nil },
 		Resume:          func(_ context.Context, tenant string) error { w.resumed = append(w.resumed, tenant); return nil },
-		Public:          public, KeyVault: &url.URL{Scheme: "https", Host: "contoso-bridge.vault.azure.net"},
+		Redirects:       []string{publicURL + "/api/consent/user/callback", publicURL + "/api/consent/admin/callback"}, KeyVault: &url.URL{Scheme: "https", Host: "contoso-bridge.vault.azure.net"},
 		Now: clock, Log: log,
 	}
 	state := status.Function{Read: reader.Read, Consumers: issuer.List, Checks: checks, Version: "1.0.0", Now: clock, Log: log}

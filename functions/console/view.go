@@ -146,10 +146,7 @@ func (f *Function) view(state report.State, machines []access.Credential, s show
 		shown: s, State: state, Findings: health.Assess(now, state.Input), Scopes: access.Scopes, Warnings: f.Warnings,
 		Tenant: state.Settings.Tenant, ClientID: state.Settings.ClientID, PushURL: state.Settings.PushURL,
 		HasSecret: f.SecretFixed, Everyone: settings.Everyone, Now: now, AppFixed: map[string]bool{},
-		Redirects: []string{f.Public.JoinPath("/api/consent/user/callback").String(), f.Public.JoinPath("/api/consent/admin/callback").String()},
-	}
-	if f.SignIn != nil {
-		v.Redirects = append(v.Redirects, f.Public.JoinPath("/api/console/signin").String())
+		Redirects: f.Redirects,
 	}
 	for _, name := range state.Fixed {
 		v.AppFixed[name] = true

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"procallteams/internal/feed"
+	"procallteams/internal/health"
 	"procallteams/internal/host"
 	"procallteams/internal/poll"
 	"procallteams/internal/secret"
@@ -67,16 +68,11 @@ type Function struct {
 	Log  *slog.Logger
 }
 
-// WakeUp is the queue message.
-type WakeUp struct {
-	Tenant string `json:"tenant"`
-}
-
 // Run delivers what the feed holds after UCServer's position. UCServer being
 // away is no error: the next attempt is stored. An error means that storage or
 // the vault could not be used; the message then comes again.
 func (f Function) Run(ctx context.Context, wakeup []byte) error {
-	var message WakeUp
+	var message feed.WakeUp
 	if err := json.Unmarshal(wakeup, &message); err != nil {
 		host.Log(ctx, f.Log).Warn("wake-up ignored", "error", "not a wake-up")
 		return nil
@@ -181,37 +177,24 @@ func (f Function) look(ctx context.Context, tenant string) (*pusher, error) {
 	return p, nil
 }
 
-// State is what the status page says about the push.
-type State struct {
-	Position feed.Position
-	// Behind is how many appends UCServer has not confirmed yet.
-	Behind uint64
-	// BehindSince is when the oldest of them was appended, zero when unknown.
-	BehindSince time.Time
-	LastSuccess time.Time
-	NextAttempt time.Time // zero: none is waited for
-	// Stopped: UCServer answered 410 and waits for [Function.Resume].
-	Stopped      bool
-	Problem      string // in words; empty when all is well
-	ProblemCode  string
-	ProblemSince time.Time
-}
-
 // State reads how the push of a tenant stands: two storage operations, one more
 // while UCServer lags behind.
-func (f Function) State(ctx context.Context, tenant string) (State, error) {
+func (f Function) State(ctx context.Context, tenant string) (*health.Push, error) {
 	view, err := f.Look(ctx, tenant)
 	if err != nil {
-		return State{}, err
+		return nil, err
 	}
 	store := f.Open(tenant)
 	c, err := store.Consumer(ctx, ConsumerID)
 	if err != nil {
-		return State{}, err
+		return nil, err
 	}
-	s := State{
-		Position: c.Position, LastSuccess: c.LastSuccess, NextAttempt: c.NextAttempt, Stopped: c.Stopped,
-		Problem: c.Problem, ProblemCode: c.ProblemCode, ProblemSince: c.ProblemSince, Behind: view.Head.Last.Append,
+	s := &health.Push{
+		LastSuccess: c.LastSuccess, NextAttempt: c.NextAttempt, Stopped: c.Stopped,
+		Problem: c.Problem, Code: c.ProblemCode, ProblemSince: c.ProblemSince, Behind: view.Head.Last.Append,
+	}
+	if c.Position.Epoch != "" {
+		s.Position = c.Position.ID.String()
 	}
 	if c.Position.Epoch == view.Head.Epoch {
 		s.Behind -= min(s.Behind, c.Position.Append)

@@ -221,7 +221,7 @@ func TestRefusalsAreKeptWithTheirReason(t *testing.T) {
 			w.run()
 			w.append(feedtest.Free(1))
 			s := w.state()
-			if s.ProblemCode != tt.code || s.Problem == "" || s.NextAttempt.Before(w.clock().Add(tt.wait)) || s.Behind != 2 {
+			if s.Code != tt.code || s.Problem == "" || s.NextAttempt.Before(w.clock().Add(tt.wait)) || s.Behind != 2 {
 				t.Errorf("state = %+v", s)
 			}
 			w.pass(tt.wait - time.Second)
@@ -348,7 +348,7 @@ func TestPastRetentionTheConsumerGetsASnapshotAndIsEqualAgain(t *testing.T) {
 	if err := w.function().Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if s := w.state(); s.ProblemCode != "push-503" {
+	if s := w.state(); s.Code != "push-503" {
 		t.Fatalf("state = %+v", s)
 	}
 	head := w.append(feedtest.Busy(4))
@@ -411,7 +411,7 @@ func TestAReasonOfAnyLengthIsStored(t *testing.T) {
 	if err := f.Run(t.Context(), w.wakeup()); err != nil {
 		t.Fatalf("the wake-up comes again, and in the end lies among the poison: %v", err)
 	}
-	if s := w.state(); s.ProblemCode != "push-redirect" || s.Problem == "" || s.NextAttempt.IsZero() {
+	if s := w.state(); s.Code != "push-redirect" || s.Problem == "" || s.NextAttempt.IsZero() {
 		t.Errorf("state = %.200v", s)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"procallteams/functions/presencepush"
 	"procallteams/internal/contract"
 	"procallteams/internal/feed"
+	"procallteams/internal/health"
 	"procallteams/internal/poll"
 	"procallteams/internal/secret"
 	"procallteams/internal/settings"
@@ -164,7 +165,7 @@ func (w *world) equal() {
 	}
 }
 
-func (w *world) state() presencepush.State {
+func (w *world) state() *health.Push {
 	w.t.Helper()
 	s, err := w.function().State(w.t.Context(), w.tenant)
 	if err != nil {

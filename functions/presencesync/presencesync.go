@@ -13,7 +13,6 @@ package presencesync
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -211,11 +210,7 @@ func (r *run) publish(ctx context.Context) error {
 }
 
 func (r *run) wake(ctx context.Context) {
-	message, err := json.Marshal(map[string]string{"tenant": r.tenant.id})
-	if err == nil {
-		err = r.Storage.Send(ctx, storage.PresencePushQueue, message)
-	}
-	if err != nil {
+	if err := r.Storage.WakePusher(ctx, r.tenant.id); err != nil {
 		r.log.Warn("pusher not woken; upkeep will find the changes", "error", err.Error())
 	}
 }

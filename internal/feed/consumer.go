@@ -38,6 +38,12 @@ type Consumer struct {
 	Version string `json:"-"`
 }
 
+// WakeUp is the queue message that tells the pusher of new changes. It may be
+// lost or late: the truth is the consumer's row.
+type WakeUp struct {
+	Tenant string `json:"tenant"`
+}
+
 // Shipment is one request's content: the changes of (From, To], or a part of a
 // snapshot at To. Everything that its body depends on is here or in the feed.
 type Shipment struct {

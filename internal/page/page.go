@@ -43,9 +43,6 @@ type Page struct {
 	AutoSubmit bool
 	// Refresh loads the page again after that time; zero for never.
 	Refresh time.Duration
-	// FormAction names origins beside our own that a form, or a redirect that
-	// answers it, may lead to.
-	FormAction []string
 }
 
 // hash is a CSP source that allows exactly text (CSP Level 3, 2.3.1).
@@ -58,9 +55,6 @@ func hash(text string) string {
 func (p Page) security(h http.Header) {
 	var policy strings.Builder
 	policy.WriteString("default-src 'none'; style-src " + hash(style) + "; form-action 'self'")
-	for _, origin := range p.FormAction {
-		policy.WriteString(" " + origin)
-	}
 	if p.AutoSubmit {
 		policy.WriteString("; script-src " + hash(submit))
 	}

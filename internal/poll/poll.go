@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 
 	"procallteams/internal/feed"
+	"procallteams/internal/health"
 	"procallteams/internal/host"
 	"procallteams/internal/problem"
 )
@@ -41,6 +42,25 @@ type Freshness struct {
 type Health struct {
 	Status string   `json:"status"` // ok or failing
 	Codes  []string `json:"codes"`  // why it fails, never nil
+}
+
+// FreshnessOf judges at a moment, from what is stored.
+func FreshnessOf(moment time.Time, in health.Input) Freshness {
+	fresh := Freshness{Health: Health{Status: "ok", Codes: []string{}}}
+	if !in.Heartbeat.AsOf.IsZero() {
+		fresh.AsOf = &in.Heartbeat.AsOf
+	}
+	fresh.Stale, fresh.StaleReason = health.Stale(moment, in.Heartbeat, in.Settings)
+	found := health.Assess(moment, in)
+	if health.Failing(found) {
+		fresh.Health.Status = "failing"
+	}
+	for _, finding := range found {
+		if finding.Fault {
+			fresh.Health.Codes = append(fresh.Health.Codes, string(finding.Code))
+		}
+	}
+	return fresh
 }
 
 // Feeds gives access to the feeds of all tenants.

@@ -38,19 +38,26 @@ func (r Reader) Read(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	state := State{Input: health.Input{Settings: current, Interval: r.Interval}, Fixed: fixed}
 	if current.Tenant == "" {
-		return state, nil
+		return State{InputOf(storage.Now{}, current, r.Interval), fixed}, nil
 	}
 	now, err := r.Now(ctx, current.Tenant)
 	if err != nil {
 		return State{}, err
 	}
-	state.Heartbeat, state.Grants, state.Throttled = now.Heartbeat, now.Grants, now.ThrottledUntil
+	state := State{InputOf(now, current, r.Interval), fixed}
 	if r.Push != nil && current.PushURL != "" {
 		if state.Push, err = r.Push(ctx, current.Tenant); err != nil {
 			return State{}, err
 		}
 	}
 	return state, nil
+}
+
+// InputOf is what a tenant's rows say to the judgements. current are its settings
+// with app settings applied, interval is that of the schedule.
+func InputOf(now storage.Now, current settings.Integration, interval time.Duration) health.Input {
+	return health.Input{
+		Settings: current, Heartbeat: now.Heartbeat, Grants: now.Grants, Throttled: now.ThrottledUntil, Interval: interval,
+	}
 }

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+
+	"procallteams/internal/feed"
 )
 
 // noRetries makes the SDK send a request once.
@@ -66,6 +69,15 @@ func (s *Storage) DeleteBlob(ctx context.Context, name string) error {
 		return nil
 	}
 	return fmt.Errorf("delete blob: %w", clean(err))
+}
+
+// WakePusher sends the tenant's [feed.WakeUp].
+func (s *Storage) WakePusher(ctx context.Context, tenant string) error {
+	message, err := json.Marshal(feed.WakeUp{Tenant: tenant})
+	if err != nil {
+		return fmt.Errorf("encode wake-up: %w", err)
+	}
+	return s.Send(ctx, PresencePushQueue, message)
 }
 
 // Send puts one message on a queue. The host expects base64 (host.json

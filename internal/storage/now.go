@@ -84,12 +84,17 @@ func decodeJSON(row Row, v any) error {
 
 // Beat stores the heartbeat: one storage operation.
 func (s *Storage) Beat(ctx context.Context, tenant string, beat health.Heartbeat) error {
-	row, err := jsonRow(tenant, RowHeartbeat, "", beat)
+	return s.upsertJSON(ctx, tenant, RowHeartbeat, beat)
+}
+
+// upsertJSON stores v, whatever is there: rows with one writer.
+func (s *Storage) upsertJSON(ctx context.Context, partition, key string, v any) error {
+	row, err := jsonRow(partition, key, "", v)
 	if err != nil {
 		return err
 	}
 	if err := s.Upsert(ctx, row); err != nil {
-		return fmt.Errorf("store heartbeat: %w", err)
+		return fmt.Errorf("store row %s: %w", key, err)
 	}
 	return nil
 }
@@ -105,14 +110,7 @@ func (s *Storage) Throttle(ctx context.Context, tenant string, until time.Time) 
 
 // SetDirectory points at a directory blob that was written before.
 func (s *Storage) SetDirectory(ctx context.Context, tenant string, ref directory.Ref) error {
-	row, err := jsonRow(tenant, RowDirectory, "", ref)
-	if err != nil {
-		return err
-	}
-	if err := s.Upsert(ctx, row); err != nil {
-		return fmt.Errorf("point at directory: %w", err)
-	}
-	return nil
+	return s.upsertJSON(ctx, tenant, RowDirectory, ref)
 }
 
 // Settings keeps the settings row and the pointer to the tenant in use.
