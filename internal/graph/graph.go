@@ -83,19 +83,9 @@ func New(cfg Config) (*Client, error) {
 // do sends a request and returns the body of a 200 answer, which the caller
 // closes; every other answer becomes an error. body may be nil.
 func (c *Client) do(ctx context.Context, method, address string, token secret.Text, body io.ReadSeekCloser) (io.ReadCloser, error) {
-	request, err := runtime.NewRequest(ctx, method, address)
+	request, err := c.request(ctx, method, address, token, body)
 	if err != nil {
 		return nil, fmt.Errorf("ask Graph: %w", err)
-	}
-	runtime.SkipBodyDownload(request)
-	header := request.Raw().Header
-	header.Set("Authorization", "Bearer "+token.Reveal())
-	header.Set("Accept", "application/json")
-	header.Set("client-request-id", requestID())
-	if body != nil {
-		if err := request.SetBody(body, "application/json"); err != nil {
-			return nil, fmt.Errorf("ask Graph: %w", err)
-		}
 	}
 	response, err := c.pipeline.Do(request)
 	if err != nil {
@@ -110,6 +100,25 @@ func (c *Client) do(ctx context.Context, method, address string, token secret.Te
 		return nil, fmt.Errorf("read Graph's answer: %w", &FormError{What: "its content type is not JSON; a proxy or a sign-in page may have answered in its place"})
 	}
 	return response.Body, nil
+}
+
+// request builds a request; body may be nil.
+func (c *Client) request(ctx context.Context, method, address string, token secret.Text, body io.ReadSeekCloser) (*policy.Request, error) {
+	request, err := runtime.NewRequest(ctx, method, address)
+	if err != nil {
+		return nil, err
+	}
+	runtime.SkipBodyDownload(request)
+	header := request.Raw().Header
+	header.Set("Authorization", "Bearer "+token.Reveal())
+	header.Set("Accept", "application/json")
+	header.Set("client-request-id", requestID())
+	if body != nil {
+		if err := request.SetBody(body, "application/json"); err != nil {
+			return nil, err
+		}
+	}
+	return request, nil
 }
 
 func requestID() string {

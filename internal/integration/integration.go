@@ -176,6 +176,8 @@ func differences(a, b settings.Integration) []string {
 		{"credential", a.Credential == b.Credential},
 		{"teamsToProCall", a.TeamsToProCall == b.TeamsToProCall},
 		{"proCallToTeams", a.ProCallToTeams == b.ProCallToTeams},
+		{"alsoWrite", a.AlsoWrite == b.AlsoWrite},
+		{"onlySignedIn", a.OnlySignedIn == b.OnlySignedIn},
 		{"paused", a.Paused == b.Paused},
 		{"pushUrl", a.PushURL == b.PushURL},
 		{"staleAfterSeconds", a.StaleAfter == b.StaleAfter},

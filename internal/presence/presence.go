@@ -24,10 +24,11 @@ type State struct {
 // Source says where a published outcome comes from.
 type Source string
 
-// Sources. Only FromTeams carries a state that Graph holds now; the others
+// Sources. FromTeams and FromBridge carry a state that Graph holds now; the others
 // withdraw what Teams caused earlier.
 const (
 	FromTeams   Source = "teams"   // Graph's last answer
+	FromBridge  Source = "bridge"  // Graph's last answer, which shows what the bridge itself wrote there
 	FromMissing Source = "missing" // Graph stopped answering for this user
 	FromStale   Source = "stale"   // reading has been down for too long
 	FromPause   Source = "paused"  // an administrator paused the bridge

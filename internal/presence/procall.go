@@ -97,6 +97,14 @@ func OutcomeOf(s State) Outcome {
 	}
 }
 
+// EchoOf returns what a state means that is the bridge's own: it is shown as
+// Graph holds it and contributes nothing.
+func EchoOf(s State) Outcome {
+	outcome := OutcomeOf(s)
+	outcome.Source, outcome.ProCall = FromBridge, Contribution{}
+	return outcome
+}
+
 // Withdrawn returns the outcome that takes back whatever Teams caused.
 func Withdrawn(why Source) Outcome {
 	return Outcome{Availability: PresenceUnknown, Activity: Activity(PresenceUnknown), Source: why}

@@ -36,6 +36,11 @@ type Integration struct {
 	// TeamsToProCall reads presences for UCServer; ProCallToTeams writes calls.
 	TeamsToProCall Participation `json:"teamsToProCall"`
 	ProCallToTeams Participation `json:"proCallToTeams"`
+	// AlsoWrite says what is written to Teams besides calls.
+	AlsoWrite AlsoWrite `json:"alsoWrite"`
+	// OnlySignedIn leaves people alone who are not signed in to Teams: a session of
+	// the bridge would make them look as if they were. It needs reading.
+	OnlySignedIn bool `json:"onlySignedIn"`
 	// Paused stops both directions and withdraws what they caused.
 	Paused bool `json:"paused"`
 	// PushURL is where UCServer's connector receives pushes, empty for none.
@@ -48,6 +53,16 @@ type Integration struct {
 	GraphBudget int `json:"graphBudget"`
 	// Retention is how long feed entries are kept, in hours; 0 means 48.
 	Retention int `json:"retentionHours"`
+}
+
+// AlsoWrite are the states of UCServer that are written to Teams on request only.
+type AlsoWrite struct {
+	Ringing     bool `json:"ringing"`     // Busy/InACall
+	WrapUp      bool `json:"wrapUp"`      // Busy/InACall
+	Appointment bool `json:"appointment"` // Busy/InAConferenceCall when busy, Away when absent
+	// DoNotDisturb carries a Do not disturb that a person chose in ProCall, as the
+	// person's own choice in Teams, for as long as it was chosen for.
+	DoNotDisturb bool `json:"doNotDisturb"`
 }
 
 // Defaults of the three numbers whose zero value stands for them.
@@ -125,6 +140,7 @@ func (i Integration) Validate() error {
 	fault(i.StaleAfter != 0 && (i.StaleAfter < 60 || i.StaleAfter > 86400), "staleAfterSeconds: must be 60 to 86400")
 	fault(i.GraphBudget != 0 && (i.GraphBudget < 30 || i.GraphBudget > 10000), "graphBudget: must be 30 to 10000 requests per 30 seconds")
 	fault(i.Retention != 0 && (i.Retention < 24 || i.Retention > 720), "retentionHours: must be 24 to 720")
+	fault(i.OnlySignedIn && i.ProCallToTeams == Everyone && i.TeamsToProCall != Everyone, "onlySignedIn: needs teamsToProCall, which knows who is signed in")
 	if i.PushURL != "" {
 		if err := ValidatePushURL(i.PushURL); err != nil {
 			faults = append(faults, errors.New("pushUrl: "+err.Error()))

@@ -3,16 +3,12 @@ package storage
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
-
-	"procallteams/internal/feed"
 )
 
 // noRetries makes the SDK send a request once.
@@ -69,37 +65,4 @@ func (s *Storage) DeleteBlob(ctx context.Context, name string) error {
 		return nil
 	}
 	return fmt.Errorf("delete blob: %w", clean(err))
-}
-
-// WakePusher sends the tenant's [feed.WakeUp].
-func (s *Storage) WakePusher(ctx context.Context, tenant string) error {
-	message, err := json.Marshal(feed.WakeUp{Tenant: tenant})
-	if err != nil {
-		return fmt.Errorf("encode wake-up: %w", err)
-	}
-	return s.Send(ctx, PresencePushQueue, message)
-}
-
-// Send puts one message on a queue. The host expects base64 (host.json
-// extensions.queues.messageEncoding), and the SDK does not encode.
-func (s *Storage) Send(ctx context.Context, queue string, message []byte) error {
-	client := s.queues.NewQueueClient(queue)
-	call := func() error {
-		_, err := client.EnqueueMessage(ctx, base64.StdEncoding.EncodeToString(message), nil)
-		return err
-	}
-	err := call()
-	if hasCode(err, "QueueNotFound") {
-		if err := s.ensure(ctx, "queue "+queue, func(ctx context.Context) error {
-			_, err := client.Create(ctx, nil)
-			return err
-		}); err != nil {
-			return err
-		}
-		err = call()
-	}
-	if err != nil {
-		return fmt.Errorf("send to queue %s: %w", queue, clean(err))
-	}
-	return nil
 }

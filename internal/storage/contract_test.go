@@ -63,7 +63,7 @@ func TestATransactionThatInsertsAnExistingRowChangesNothing(t *testing.T) {
 func TestAMessageIsHiddenAndComesBackWithAnotherReceipt(t *testing.T) {
 	s := fresh(t)
 	queue := strings.ToLower(t.Name())[:40]
-	if err := s.Send(t.Context(), queue, []byte(`{"tenant":"t"}`)); err != nil {
+	if err := s.Send(t.Context(), queue, []byte(`{"tenant":"t"}`), 0); err != nil {
 		t.Fatal(err)
 	}
 	client := s.queues.NewQueueClient(queue)

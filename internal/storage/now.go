@@ -8,10 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"procallteams/internal/calls"
 	"procallteams/internal/consent"
 	"procallteams/internal/directory"
 	"procallteams/internal/feed"
 	"procallteams/internal/health"
+	"procallteams/internal/session"
 	"procallteams/internal/settings"
 )
 
@@ -27,6 +29,11 @@ type Now struct {
 	Grants    []consent.Grant
 	// ThrottledUntil is until when Graph asked this app to wait.
 	ThrottledUntil time.Time
+	// Reporters say who is on the phone; Swept is when their leases were last
+	// looked at.
+	Reporters calls.Reporters
+	Swept     time.Time
+	Writer    session.Writer
 }
 
 // Now reads the tenant's "now-" rows: one storage operation.
@@ -57,6 +64,19 @@ func (n *Now) add(row Row) (err error) {
 		err = decodeJSON(row, &n.Directory)
 	case row.Key == RowThrottle:
 		n.ThrottledUntil = row.Time("until")
+	case row.Key == RowSwept:
+		n.Swept = row.Time("at")
+	case row.Key == RowWriter:
+		err = decodeJSON(row, &n.Writer)
+		n.Writer.Version = row.ETag
+	case strings.HasPrefix(row.Key, RowReporter):
+		var reporter calls.Reporter
+		err = decodeJSON(row, &reporter)
+		reporter.Version = row.ETag
+		if n.Reporters == nil {
+			n.Reporters = calls.Reporters{}
+		}
+		n.Reporters[reporter.ID] = reporter
 	case strings.HasPrefix(row.Key, RowGrant):
 		var grant consent.Grant
 		err = decodeJSON(row, &grant)

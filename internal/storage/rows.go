@@ -14,12 +14,19 @@ const (
 	RowThrottle  = "now-throttle"  // until when Graph asked us to wait
 	RowDirectory = "now-directory" // pointer to the directory blob
 	RowGrant     = "now-grant-"    // + "admin", or "user-" and the account's object id
+	RowReporter  = "now-reporter-" // + credential id: epoch, generation, lease of who reports calls
+	RowSwept     = "now-swept"     // when leases were last looked at
+	RowWriter    = "now-writer"    // lease of who writes to Teams, and how writing stands
 
 	RowEntry      = "entry-"      // + epoch-append-part
 	RowConsumer   = "consumer-"   // + credential id, or "push": cursor, lease, next attempt
 	RowCredential = "credential-" // + id: hash, scopes, revoked
 	RowFlow       = "flow-"       // + hash of state: outcome of one consent callback
 	RowAudit      = "audit-"      // + time: who changed what
+
+	RowCall = "call-"    // + object id: what reporters say about a person
+	RowDue  = "due-"     // + object id: a person whose reports changed, for the writer
+	RowHeld = "session-" // + object id: what the bridge keeps in Teams for a person
 
 	RowTenant  = "tenant"   // installation: pointer to the tenant in use
 	RowKept    = "kept-"    // installation: + name of a secret that the bridge makes: its version in force

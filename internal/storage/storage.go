@@ -35,6 +35,7 @@ const (
 	TableName         = "bridge"
 	ContainerName     = "bridge"
 	PresencePushQueue = "presence-push"
+	PresenceSetQueue  = "presence-set"
 )
 
 // Storage holds the clients of one storage account. It is safe for concurrent

@@ -331,6 +331,8 @@ const (
 	ReplaceRow
 	// DeleteRow removes the row, of version Row.ETag where it is set.
 	DeleteRow
+	// UpsertRow inserts the row or merges into it, whatever its version.
+	UpsertRow
 )
 
 // Transact applies all writes or none: at most 100 rows of one partition. It
@@ -367,6 +369,8 @@ func (s *Storage) Transact(ctx context.Context, writes []Write) error {
 			action.ActionType = aztables.TransactionTypeUpdateReplace
 		case DeleteRow:
 			action.ActionType = aztables.TransactionTypeDelete
+		case UpsertRow:
+			action.ActionType, action.IfMatch = aztables.TransactionTypeInsertMerge, nil
 		}
 		actions[i] = action
 	}

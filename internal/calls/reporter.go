@@ -1,0 +1,63 @@
+package calls
+
+import "time"
+
+// LeaseTime is how long a reporter may be silent before what it said is void.
+const LeaseTime = 5 * time.Minute
+
+// Need says why nothing but a complete list is accepted from a reporter. These
+// are stable words of the HTTP contract.
+type Need string
+
+// Needs.
+const (
+	NeedFirst   Need = "first-list"    // no complete list was ever sent
+	NeedExpired Need = "lease-expired" // it was silent for longer than its lease
+	// NeedMissed: something that was reported is not kept, because calls were not
+	// written then, or because a name is not that person's any more.
+	NeedMissed Need = "list-missed"
+)
+
+// Reporter is what the bridge remembers about one reporter: one row. Need is
+// [NeedFirst] before the first complete list.
+type Reporter struct {
+	ID string `json:"id"`
+	// Epoch is the one in which reports are accepted.
+	Epoch int64 `json:"epoch"`
+	// Generation rises by one when the lease ends: reports of another generation
+	// are void, whatever their rows say.
+	Generation int64 `json:"generation"`
+	// Until is when the lease ends; Seen when the reporter was last heard.
+	Until time.Time `json:"until"`
+	Seen  time.Time `json:"seen"`
+	// Need is empty while reports are accepted; NeedSince is when that ended, and
+	// Ended how many active reports were void with it.
+	Need      Need      `json:"need,omitempty"`
+	NeedSince time.Time `json:"needSince,omitzero"`
+	Ended     int       `json:"ended,omitempty"`
+	// Floor is the highest seq of this epoch among the reports that were forgotten:
+	// a report up to it about a person who has no row is an old one.
+	Floor int64 `json:"floor,omitempty"`
+	// Version is the stored row's ETag, empty when there is none.
+	Version string `json:"-"`
+}
+
+// Valid reports whether a report of this reporter still counts.
+func (r Reporter) Valid(report Report) bool {
+	return report.Reporter == r.ID && report.Generation == r.Generation && report.Epoch >= r.Epoch
+}
+
+// Reporters are a tenant's, by id.
+type Reporters map[string]Reporter
+
+// Valid returns the reports that count, in their order. A report whose reporter
+// has no row counts no more.
+func (r Reporters) Valid(reports []Report) []Report {
+	valid := make([]Report, 0, len(reports))
+	for _, report := range reports {
+		if reporter, ok := r[report.Reporter]; ok && reporter.Valid(report) {
+			valid = append(valid, report)
+		}
+	}
+	return valid
+}

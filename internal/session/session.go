@@ -1,0 +1,204 @@
+// Package session decides what the bridge keeps in Teams for a person.
+//
+// A [Session] is everything that is known about what we wrote: one row per
+// person, written by whoever holds the tenant's write lease. [Session.Next] says
+// what to do now, from what reporters say (package calls), what was written so
+// far, and what is published about the person ([World]). Each call to Graph is
+// [Session.Begin], store, call, [Session.End], store: a crash at any line leaves a
+// row that says what may have been called. No I/O and no SDK here: presenceset
+// calls Graph, and presencesync asks [Session.Echo] which answers are our own.
+package session
+
+import (
+	"time"
+
+	"procallteams/internal/calls"
+	"procallteams/internal/presence"
+)
+
+const (
+	// LateTime is for how long Graph may still do what was asked by a call whose
+	// answer was not seen.
+	LateTime = 40 * time.Second
+	// EchoTime is for how long after a clear Teams may still show what was cleared.
+	EchoTime = 60 * time.Second
+	// KeepTime is how long a row is kept after the clear: longer than EchoTime and
+	// the longest sync together.
+	KeepTime = 3 * time.Minute
+	// Grace is how long a report is held back after Teams ended what may have
+	// caused it: UCServer has to hear of the end first.
+	Grace = 10 * time.Second
+	// RefusedTime is how long a person is left alone whom Graph refused to write.
+	RefusedTime = 24 * time.Hour
+	// againTime is the least time between a clear and its repetition because a sync
+	// still saw our pair.
+	againTime = 20 * time.Second
+)
+
+// Subject is what a deed is about.
+type Subject string
+
+// Subjects.
+const (
+	Call  Subject = "call"         // the bridge's own session (setPresence)
+	Quiet Subject = "doNotDisturb" // the person's preferred presence (setUserPreferredPresence)
+)
+
+// Deed is a call to Graph.
+type Deed string
+
+// Deeds.
+const (
+	Set   Deed = "set"
+	Clear Deed = "clear"
+)
+
+// Wait says why a wish is not written now. These are stable words of the HTTP
+// contract.
+type Wait string
+
+// Waits.
+const (
+	TeamsFirst Wait = "teams-contributes" // Teams shows it already, and UCServer may show it because of that
+	SignedOut  Wait = "signed-out"        // the person is not signed in to Teams
+)
+
+// Hold is what is known about one thing that we keep in Teams.
+type Hold struct {
+	// Intent is the last deed, stored before the call; At is when. Open says that
+	// nobody has noted yet what came of it, Redo that it was not done, or that
+	// nobody knows.
+	Intent Deed      `json:"intent,omitempty"`
+	At     time.Time `json:"at,omitzero"`
+	Open   bool      `json:"open,omitempty"`
+	Redo   bool      `json:"redo,omitempty"`
+	// Pair, ClientID and Planned (its end) are those of the last set, Expires is the
+	// end of the last one that was confirmed. The session's id is the client id.
+	Pair     presence.Settable `json:"pair,omitzero"`
+	ClientID string            `json:"clientId,omitempty"`
+	Planned  time.Time         `json:"planned,omitzero"`
+	Expires  time.Time         `json:"expires,omitzero"`
+	// Held says that a set was confirmed and no clear since; Maybe that a set may
+	// have been done.
+	Held      bool      `json:"held,omitempty"`
+	HeldSince time.Time `json:"heldSince,omitzero"`
+	Maybe     bool      `json:"maybe,omitempty"`
+	ClearedAt time.Time `json:"clearedAt,omitzero"`
+	// LateSet and LateClear are until when Graph may still do a deed whose answer
+	// was not seen; the opposite deed is repeated then before it counts.
+	LateSet   time.Time `json:"lateSet,omitzero"`
+	LateClear time.Time `json:"lateClear,omitzero"`
+	// Failures in a row, and when the next try may be made.
+	Failures int       `json:"failures,omitempty"`
+	RetryAt  time.Time `json:"retryAt,omitzero"`
+	// Wait holds a wish back since WaitSince; WaitOver is when its cause ended.
+	Wait      Wait      `json:"wait,omitempty"`
+	WaitSince time.Time `json:"waitSince,omitzero"`
+	WaitOver  time.Time `json:"waitOver,omitzero"`
+}
+
+// Refusal says that Graph does not let this person be written.
+type Refusal struct {
+	Status int       `json:"status"`
+	Code   string    `json:"code,omitempty"`
+	At     time.Time `json:"at"`
+	Retry  time.Time `json:"retry"`
+}
+
+// Last is the last call to Graph and its answer.
+type Last struct {
+	At      time.Time `json:"at,omitzero"`
+	Subject Subject   `json:"subject,omitempty"`
+	Deed    Deed      `json:"deed,omitempty"`
+	Answer  Answer    `json:"answer,omitempty"`
+	Status  int       `json:"status,omitempty"` // HTTP status, 0 when no answer was seen
+	Code    string    `json:"code,omitempty"`   // Graph's
+}
+
+// Session is one person's row.
+type Session struct {
+	User presence.UserID `json:"-"`
+	// Reports are what the last decision was made from.
+	Reports []calls.Report `json:"reports,omitempty"`
+	Call    Hold           `json:"call,omitzero"`
+	Quiet   Hold           `json:"quiet,omitzero"`
+	Refusal *Refusal       `json:"refusal,omitempty"`
+	Last    Last           `json:"last,omitzero"`
+	// Seen is when a sync last saw our pair although it was cleared.
+	Seen time.Time `json:"seen,omitzero"`
+}
+
+func (s *Session) hold(about Subject) *Hold {
+	if about == Quiet {
+		return &s.Quiet
+	}
+	return &s.Call
+}
+
+// there reports whether what we set may be in Teams now.
+func (h Hold) there(now time.Time) bool {
+	return h.Maybe || h.Held || now.Before(h.LateSet)
+}
+
+// ours reports whether an answer given at a time may show what we set.
+func (h Hold) ours(at time.Time) bool {
+	switch {
+	case h.Maybe, h.Held:
+		// It ends by itself when nobody renews it.
+		return at.Sub(h.Expires) < EchoTime || (h.Maybe || h.Open || h.Redo) && at.Sub(h.Planned) < EchoTime
+	case at.Before(h.LateSet):
+		return true
+	}
+	return !h.ClearedAt.IsZero() && at.Sub(h.ClearedAt) < EchoTime
+}
+
+// Echo reports whether an answer that Graph gave at a time shows nothing but what
+// the bridge itself wrote: it is no state of Teams' own (design: echo rule). Any
+// other pair passes. A Teams call under our session can't be told apart.
+func (s Session) Echo(state presence.State, at time.Time) bool {
+	if s.Call.ours(at) && s.Call.Pair.Shows(state) {
+		return true
+	}
+	return s.Quiet.ours(at) && presence.Classic(state).Availability == presence.DoNotDisturb &&
+		presence.Classic(state).Activity == presence.Activity(presence.DoNotDisturb)
+}
+
+// Lingers reports whether an answer shows our pair although it was cleared a while
+// ago: either Graph did an old set late, or it is a call in Teams. Clearing once
+// more tells the two apart.
+func (s Session) Lingers(state presence.State, at time.Time) bool {
+	h := s.Call
+	return !h.Held && !h.Maybe && !h.ClearedAt.IsZero() && at.Sub(h.ClearedAt) > againTime && at.Sub(h.ClearedAt) < EchoTime &&
+		h.Pair.Shows(state) && s.Seen.Before(h.ClearedAt)
+}
+
+// Released reports whether what held a wish back seems to be over, so that the
+// writer should look again. outcome is what is published about the person now.
+func (s Session) Released(outcome presence.Outcome) bool {
+	return s.Call.Wait != "" && s.Call.WaitOver.IsZero() && waitFor(Call, s.Call.Wait, outcome) == "" ||
+		s.Quiet.Wait != "" && s.Quiet.WaitOver.IsZero() && waitFor(Quiet, s.Quiet.Wait, outcome) == ""
+}
+
+// Hidden reports whether Teams shows something else than our session although it
+// was confirmed: what the person chose stands above every session (Graph: manage
+// presence state). outcome is published as of asOf.
+func (s Session) Hidden(outcome presence.Outcome, asOf time.Time) bool {
+	h := s.Call
+	shown := presence.State{Availability: outcome.Availability, Activity: outcome.Activity}
+	return h.Held && !h.Open && !h.Redo && asOf.After(h.At) && asOf.Before(h.Expires) && outcome.Source == presence.FromTeams && !h.Pair.Shows(shown)
+}
+
+// Over reports whether the row says nothing that anybody needs any more.
+func (s Session) Over(now time.Time) bool {
+	for _, h := range []Hold{s.Call, s.Quiet} {
+		if h.there(now) || h.Open || h.Redo || h.Wait != "" || now.Before(h.LateClear) || !h.ClearedAt.IsZero() && now.Sub(h.ClearedAt) < KeepTime {
+			return false
+		}
+	}
+	for _, report := range s.Reports {
+		if report.Active() {
+			return false
+		}
+	}
+	return s.Refusal == nil || now.After(s.Refusal.Retry)
+}
