@@ -51,7 +51,8 @@ type recorder struct {
 	request  Request
 	items    []*activeFault // faults on the items of a presence answer
 	truncate bool
-	drop     bool // after the work was done
+	drop     bool          // after the work was done
+	late     time.Duration // from taking a write to its work
 }
 
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -19,7 +20,7 @@ type FaultKind string
 // Faults on whole requests, in the order in which they are applied, then faults
 // on the items of getPresencesByUserId.
 const (
-	Latency   FaultKind = "latency"   // waits Milliseconds, then goes on
+	Latency   FaultKind = "latency"   // waits Milliseconds, then goes on; nothing when the client left meanwhile
 	Drop      FaultKind = "drop"      // cuts the connection before any work
 	Throttle  FaultKind = "throttle"  // 429 with RetryAfter seconds
 	Status    FaultKind = "status"    // answers Status with Code and Message
@@ -27,6 +28,7 @@ const (
 	Body      FaultKind = "body"      // 200 with the JSON in Body, such as {"value":null}
 	Truncate  FaultKind = "truncate"  // cuts the connection in the middle of the body
 	DropAfter FaultKind = "dropafter" // does the work, then cuts the connection
+	Late      FaultKind = "late"      // of writes: taken at once, done after Milliseconds, also for a client that left
 
 	Missing        FaultKind = "missing"        // leaves Users out (all when empty)
 	NoAvailability FaultKind = "noavailability" // answers their directory record instead
@@ -113,6 +115,9 @@ func (f *faults) hit(path string) []*activeFault {
 	defer f.mu.Unlock()
 	var hit []*activeFault
 	for _, a := range f.list {
+		if a.Kind == Late && !isWrite(path) {
+			continue
+		}
 		if !strings.Contains(path, a.Path) || a.Probability > 0 && f.rng.Float64() >= a.Probability {
 			continue
 		}
@@ -129,6 +134,7 @@ func (f *faults) before(w *recorder, r *http.Request) bool {
 	hit := f.hit(r.URL.Path)
 	for _, a := range hit {
 		if a.Kind == Latency {
+			holdBody(r)
 			select {
 			case <-time.After(time.Duration(a.Milliseconds) * time.Millisecond):
 			case <-r.Context().Done():
@@ -165,12 +171,29 @@ func (f *faults) before(w *recorder, r *http.Request) bool {
 			w.truncate = true
 		case DropAfter:
 			w.drop = true
+		case Late:
+			w.late = time.Duration(a.Milliseconds) * time.Millisecond
 		case Missing, NoAvailability, Unknown, Duplicate, Items, Foreign:
 			w.items = append(w.items, a)
 		}
 	}
 	return true
 }
+
+// holdBody reads the body now and puts it back. The server sees a client leave
+// only after its body was read.
+func holdBody(r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+	if err != nil {
+		r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{err}))
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func (w *recorder) retryAfter(seconds, usual int) {
 	if seconds == 0 {

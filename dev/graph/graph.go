@@ -114,8 +114,9 @@ type Simulator struct {
 	mux      *http.ServeMux
 	api      *http.ServeMux
 
-	onAnswer atomic.Pointer[func(path string)]
-	answers  atomic.Uint64 // decides the order within an answer
+	onRequest atomic.Pointer[func(path string)]
+	onAnswer  atomic.Pointer[func(path string)]
+	answers   atomic.Uint64 // decides the order within an answer
 
 	// due is the time in the heap's root, in nanoseconds since 1970, so that a
 	// reader needs no write lock while nothing expires.
@@ -136,6 +137,7 @@ type Simulator struct {
 	faults   faults
 	limiter  limiter
 	requests requestLog
+	counts   writeCounts
 	walk     walk
 }
 
@@ -164,6 +166,16 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Se
 
 // Close stops the movement that the control API started.
 func (s *Simulator) Close() { s.walk.stop() }
+
+// OnRequest sets a function that is called before the work of a Graph request
+// that was let in, with its path; nil removes it.
+func (s *Simulator) OnRequest(f func(path string)) {
+	if f == nil {
+		s.onRequest.Store(nil)
+		return
+	}
+	s.onRequest.Store(&f)
+}
 
 // OnAnswer sets a function that is called after a Graph answer was written
 // completely, with the request's path; nil removes it. It runs before the
@@ -230,7 +242,7 @@ func callerOf(r *http.Request) Caller {
 // serveGraph wraps every Graph request: log, faults, token, limits, answer.
 func (s *Simulator) serveGraph(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w, request: Request{At: s.now(), Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery}}
-	defer func() { s.requests.add(rec.request, s.limit) }()
+	defer func() { s.requests.add(rec.request, s.limit); s.counts.add(rec.request) }()
 	rec.identify(r)
 
 	if !s.faults.before(rec, r) {
@@ -243,6 +255,13 @@ func (s *Simulator) serveGraph(w http.ResponseWriter, r *http.Request) {
 	rec.request.AppID = caller.AppID
 	if !s.admit(rec, r, caller) {
 		return
+	}
+	if f := s.onRequest.Load(); f != nil {
+		(*f)(r.URL.Path)
+	}
+	if rec.late > 0 {
+		holdBody(r)
+		time.Sleep(rec.late) // whether the client waits or not
 	}
 	s.settle(s.now())
 	s.api.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
