@@ -84,6 +84,17 @@ func (x *Index) Find(name string) (Person, Finding) {
 	}
 }
 
+// ByUPN returns the account of a UPN, which Entra compares without regard to
+// case. It looks at everybody: for single look-ups by people.
+func (x *Index) ByUPN(upn string) (Person, bool) {
+	for _, p := range x.People {
+		if strings.EqualFold(p.UPN, upn) {
+			return p, true
+		}
+	}
+	return Person{}, false
+}
+
 // Cache keeps the index of the directory that was last asked for. Read must be
 // set.
 type Cache struct {

@@ -177,19 +177,40 @@ func (c Calls) Due(ctx context.Context, tenant string) ([]calls.Due, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read what is due: %w", err)
 		}
-		due := calls.Due{
-			ID: presence.UserID(strings.TrimPrefix(row.Key, RowDue)), At: row.Time("at"), Seen: row.Time("seen"), Told: row.Flag("told"), Version: row.ETag,
-		}
-		if due.Told {
-			if err := json.Unmarshal([]byte(row.Text("reports")), &due.Reports); err != nil {
-				return nil, fmt.Errorf("decode row %s: %w", row.Key, err)
-			}
+		due, err := dueOf(row)
+		if err != nil {
+			return nil, err
 		}
 		if list = append(list, due); len(list) == 1000 {
 			break
 		}
 	}
 	return list, nil
+}
+
+// DueOf returns what is due of one person; false when nothing is.
+func (c Calls) DueOf(ctx context.Context, tenant string, id presence.UserID) (calls.Due, bool, error) {
+	row, err := c.Storage.Get(ctx, tenant, RowDue+string(id))
+	if errors.Is(err, ErrNotFound) {
+		return calls.Due{}, false, nil
+	}
+	if err != nil {
+		return calls.Due{}, false, fmt.Errorf("read what is due: %w", err)
+	}
+	due, err := dueOf(row)
+	return due, err == nil, err
+}
+
+func dueOf(row Row) (calls.Due, error) {
+	due := calls.Due{
+		ID: presence.UserID(strings.TrimPrefix(row.Key, RowDue)), At: row.Time("at"), Seen: row.Time("seen"), Told: row.Flag("told"), Version: row.ETag,
+	}
+	if due.Told {
+		if err := json.Unmarshal([]byte(row.Text("reports")), &due.Reports); err != nil {
+			return calls.Due{}, fmt.Errorf("decode row %s: %w", row.Key, err)
+		}
+	}
+	return due, nil
 }
 
 // MarkSeen notes that a sync saw our pair of these people in Teams although it was
