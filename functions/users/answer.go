@@ -1,0 +1,101 @@
+package users
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"procallteams/internal/calls"
+	"procallteams/internal/directory"
+	"procallteams/internal/poll"
+	"procallteams/internal/presence"
+	"procallteams/internal/session"
+)
+
+// answer is api/openapi.yaml, User.
+type answer struct {
+	User     string          `json:"user"`
+	UPN      string          `json:"upn"`
+	EntraID  presence.UserID `json:"entraId"`
+	Standing string          `json:"standing"`
+	poll.Freshness
+	Teams        *teams    `json:"teams,omitempty"`
+	Reports      []said    `json:"reports"`
+	Session      standing  `json:"session"`
+	DoNotDisturb *standing `json:"doNotDisturb,omitempty"`
+}
+
+// teams is what the feed publishes.
+type teams struct {
+	Availability presence.Availability `json:"availability"`
+	Activity     presence.Activity     `json:"activity"`
+	OutOfOffice  bool                  `json:"outOfOffice"`
+	Source       presence.Source       `json:"source"`
+	ObservedAt   time.Time             `json:"observedAt"`
+	ProCall      presence.ProCall      `json:"procall"`
+}
+
+// said is the newest that one reporter said.
+type said struct {
+	Reporter string        `json:"reporter"`
+	State    calls.State   `json:"state"`
+	Reasons  []string      `json:"reasons"`
+	External bool          `json:"external"`
+	Manual   *calls.Manual `json:"manual,omitempty"`
+	Since    time.Time     `json:"since"`
+	At       time.Time     `json:"at"`
+	Counts   bool          `json:"counts"`
+}
+
+// write is the last call to Graph about the person.
+type write struct {
+	At     time.Time      `json:"at"`
+	What   string         `json:"what"`
+	Answer session.Answer `json:"answer"`
+	Status int            `json:"status,omitempty"`
+	Code   string         `json:"code,omitempty"`
+}
+
+var standings = map[directory.Standing]string{
+	directory.TakesPart: "takesPart", directory.Disabled: "disabled", directory.Guest: "guest", directory.Ambiguous: "ambiguous",
+}
+
+func (k known) answer(now time.Time) answer {
+	a := answer{
+		User: k.person.Name, UPN: k.person.UPN, EntraID: k.person.ID, Standing: standings[k.person.Standing],
+		Freshness: k.fresh, Reports: k.said(), Session: k.standing(session.Call, now),
+	}
+	a.Session.LastWrite = lastWrite(k.session.Last)
+	if k.isPublished {
+		o := k.published.Outcome
+		a.Teams = &teams{o.Availability, o.Activity, o.OutOfOffice, o.Source, k.published.ObservedAt, o.View()}
+	}
+	if quiet := k.standing(session.Quiet, now); k.settings.AlsoWrite.DoNotDisturb || quiet.State != none {
+		a.DoNotDisturb = &quiet
+	}
+	return a
+}
+
+// said returns the reports, the newest first.
+func (k known) said() []said {
+	list := make([]said, 0, len(k.reports))
+	for _, r := range k.reports {
+		counts := len(k.now.Reporters.Valid([]calls.Report{r})) > 0
+		list = append(list, said{r.Reporter, r.State, r.Reasons.Words(), r.External, r.Manual, r.Since, r.At, counts})
+	}
+	slices.SortFunc(list, func(a, b said) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Reporter, b.Reporter)) })
+	return list
+}
+
+// calledAs are Graph's names of the calls.
+var calledAs = map[session.Subject]map[session.Deed]string{
+	session.Call:  {session.Set: "setPresence", session.Clear: "clearPresence"},
+	session.Quiet: {session.Set: "setUserPreferredPresence", session.Clear: "clearUserPreferredPresence"},
+}
+
+func lastWrite(l session.Last) *write {
+	if l.At.IsZero() {
+		return nil
+	}
+	return &write{l.At, calledAs[l.Subject][l.Deed], l.Answer, l.Status, l.Code}
+}

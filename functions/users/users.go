@@ -1,0 +1,219 @@
+// Package users is the HTTP function that says about one person what Teams shows,
+// what UCServer reports, and what the bridge keeps in Teams because of it.
+package users
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
+
+	"procallteams/internal/access"
+	"procallteams/internal/calls"
+	"procallteams/internal/directory"
+	"procallteams/internal/feed"
+	"procallteams/internal/health"
+	"procallteams/internal/host"
+	"procallteams/internal/poll"
+	"procallteams/internal/presence"
+	"procallteams/internal/problem"
+	"procallteams/internal/reply"
+	"procallteams/internal/report"
+	"procallteams/internal/session"
+	"procallteams/internal/settings"
+	"procallteams/internal/storage"
+)
+
+// Function is the code of function.json beside this file. It is served behind
+// access.Gate.Either(access.Directory, ...).
+type Function struct {
+	Storage  *storage.Storage
+	Settings storage.Settings
+	// People returns the directory that ref points at.
+	People func(ctx context.Context, ref directory.Ref) (*directory.Index, error)
+	// Feeds has the books that polls keep warm.
+	Feeds    poll.Feeds
+	Interval time.Duration // of the schedule
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// maxName is the longest name in characters.
+const maxName = 256
+
+// ServeCaller answers GET.
+func (f Function) ServeCaller(w http.ResponseWriter, r *http.Request, caller access.Caller) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		problem.MethodNotAllowed(w, "GET, HEAD")
+		return
+	}
+	parameters := poll.ParametersOf(r)
+	name := strings.TrimSpace(parameters.Text("name"))
+	if parameters.Refuse(w, r) {
+		return
+	}
+	if n := utf8.RuneCountInString(name); n == 0 || n > maxName || !utf8.ValidString(name) {
+		reply.BadRequest(w, "name: the UCServer name or the UPN of one person, 1 to 256 characters")
+		return
+	}
+	k, err := f.look(r.Context(), caller, name)
+	if err != nil {
+		f.refuse(w, r, err)
+		return
+	}
+	reply.JSON(w, http.StatusOK, k.answer(f.Now().UTC()))
+}
+
+var (
+	errUnknown   = errors.New("nobody has this name")
+	errAmbiguous = errors.New("several people have this name")
+)
+
+func (f Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var d problem.Details
+	switch {
+	case errors.Is(err, access.ErrNoTenant):
+		d = problem.Details{
+			Type: "/problems/no-tenant", Title: "No tenant is set yet", Status: http.StatusConflict,
+			NextStep: "Set the tenant on the console first.", Who: "administrator",
+		}
+	case errors.Is(err, calls.ErrNoDirectory):
+		d = problem.Details{
+			Type: "/problems/no-directory", Title: "It is not known yet who takes part", Status: http.StatusServiceUnavailable,
+			Detail:   "The tenant's users were not read yet.",
+			NextStep: "Give a consent and switch on a direction; the users are read with the next sync. Then ask again.", Who: "administrator",
+		}
+		w.Header().Set("Retry-After", "10")
+	case errors.Is(err, errUnknown):
+		d = problem.Details{
+			Type: "/problems/unknown-user", Title: "Nobody has this name", Status: http.StatusNotFound,
+			Detail:   "No account of the tenant has it as UCServer name or as UPN. The users are read from Entra every 15 minutes.",
+			NextStep: "Compare the spelling with UCServer and with usermatching.csv.", Who: "administrator",
+		}
+	case errors.Is(err, errAmbiguous):
+		d = problem.Details{
+			Type: "/problems/ambiguous-user", Title: "Several people have this name", Status: http.StatusConflict,
+			Detail:   "More than one account has it as UCServer name, so none of them takes part; or it is written in another case than each of them.",
+			NextStep: "Ask by UPN, and correct usermatching.csv.", Who: "administrator",
+		}
+	default:
+		host.Log(r.Context(), f.Log).Error("user could not be looked up", "error", err.Error())
+		d = access.Unavailable(err)
+	}
+	d.Invocation = host.Invocation(r.Context())
+	problem.Write(w, d)
+}
+
+// known is everything that is known about one person.
+type known struct {
+	now      storage.Now
+	settings settings.Integration // with app settings applied
+	fresh    poll.Freshness
+	person   directory.Person
+	// published is what the feed says, when it says anything.
+	published   feed.Change
+	isPublished bool
+	reports     []calls.Report
+	due         calls.Due
+	isDue       bool
+	session     session.Session
+}
+
+// look finds the person and reads what is known: one range query, three rows, and
+// what the book lacks.
+func (f Function) look(ctx context.Context, caller access.Caller, name string) (known, error) {
+	tenant := caller.Consumer.Tenant
+	if tenant == "" {
+		var err error
+		if tenant, err = f.Settings.Tenant(ctx); err != nil {
+			return known{}, err
+		}
+	}
+	if tenant == "" {
+		return known{}, access.ErrNoTenant
+	}
+	k, err := f.once(ctx, tenant, name)
+	if _, gone := errors.AsType[*feed.GoneError](err); gone || errors.Is(err, storage.ErrNotFound) {
+		// What a row pointed at was replaced this instant; the newest always works.
+		k, err = f.once(ctx, tenant, name)
+	}
+	if errors.Is(err, storage.ErrNotFound) {
+		err = calls.ErrNoDirectory // somebody removed the blob; the next sync makes another
+	}
+	return k, err
+}
+
+func (f Function) once(ctx context.Context, tenant, name string) (k known, err error) {
+	if k.now, err = f.Storage.Now(ctx, tenant); err != nil {
+		return k, err
+	}
+	k.settings, _ = k.now.Settings.Override(f.Settings.Overrides)
+	k.fresh = poll.FreshnessOf(f.Now(), f.input(k))
+	if k.now.Directory.Blob == "" {
+		return k, calls.ErrNoDirectory
+	}
+	people, err := f.People(ctx, k.now.Directory)
+	if err != nil {
+		return k, err
+	}
+	if k.person, err = find(people, name); err != nil {
+		return k, err
+	}
+	if err := f.rows(ctx, tenant, &k); err != nil {
+		return k, err
+	}
+	if k.now.Head.Epoch == "" {
+		return k, nil
+	}
+	book, err := f.Feeds.Books.Of(tenant).Book(ctx, f.Feeds.Open(tenant), k.now.Head)
+	if err != nil {
+		return k, err
+	}
+	k.published, k.isPublished = book.Get(k.person.ID)
+	return k, nil
+}
+
+func (f Function) input(k known) health.Input { return report.InputOf(k.now, k.settings, f.Interval) }
+
+// find returns the person of a UCServer name, else of a UPN.
+func find(people *directory.Index, name string) (directory.Person, error) {
+	person, finding := people.Find(name)
+	if finding == directory.Found {
+		return person, nil
+	}
+	if byUPN, ok := people.ByUPN(name); ok {
+		return byUPN, nil
+	}
+	switch {
+	case person.ID != "": // who does not take part is a person all the same
+		return person, nil
+	case finding == directory.Several:
+		return directory.Person{}, errAmbiguous
+	}
+	return directory.Person{}, errUnknown
+}
+
+// rows reads the person's own rows.
+func (f Function) rows(ctx context.Context, tenant string, k *known) error {
+	id := k.person.ID
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		people, err := storage.Calls{Storage: f.Storage}.People(ctx, tenant, []presence.UserID{id})
+		k.reports = people[id].Reports
+		return err
+	})
+	group.Go(func() (err error) {
+		k.due, k.isDue, err = storage.Calls{Storage: f.Storage}.DueOf(ctx, tenant, id)
+		return err
+	})
+	group.Go(func() (err error) {
+		k.session, _, err = storage.Written{Storage: f.Storage}.Session(ctx, tenant, id)
+		return err
+	})
+	return group.Wait()
+}
