@@ -35,6 +35,7 @@ func (r *run) compare(batches []batch) {
 			r.person(b.from+at, state, b.at)
 		}
 	}
+	r.beat.Hidden = r.echo.hidden
 	if r.start.Sub(r.swept) > time.Minute {
 		r.sweepFlips()
 	}
@@ -144,7 +145,10 @@ func (r *run) person(i int, state presence.State, at time.Time) {
 		}
 		outcome, sequence, at = held.Outcome, held.Sequence, held.ObservedAt
 	default:
-		outcome = presence.OutcomeOf(state)
+		outcome = r.outcomeOf(person.ID, state, at)
+	}
+	if len(r.echo.sessions) > 0 {
+		r.reflect(person.ID, outcome, at)
 	}
 	if state.Availability != "" && len(r.missing) > 0 {
 		delete(r.missing, person.ID)
@@ -152,6 +156,7 @@ func (r *run) person(i int, state presence.State, at time.Time) {
 	if ok && held.Outcome == outcome && held.User == person.Name {
 		return
 	}
+	// From or to what the bridge wrote is no turn of Microsoft's.
 	if ok && outcome.Source == presence.FromTeams && held.Outcome.Source == presence.FromTeams {
 		r.flip(person.ID, held.Outcome, outcome)
 	}

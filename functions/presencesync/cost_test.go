@@ -7,6 +7,7 @@ import (
 
 	"procallteams/dev/azurite"
 	simulated "procallteams/dev/graph"
+	"procallteams/internal/presence"
 	"procallteams/internal/secret"
 	"procallteams/internal/settings"
 	"procallteams/internal/storage"
@@ -48,6 +49,19 @@ func TestWorkFollowsChangeNotSize(t *testing.T) {
 		batches := (users + 649) / 650
 		if operations, requests := cost(); operations != 2 || requests != batches {
 			t.Errorf("%d users, nothing changed: %d storage operations and %d requests to Graph; want 2 and %d", users, operations, requests, batches)
+		}
+		o.change(func(i *settings.Integration) { i.ProCallToTeams = settings.Everyone })
+		w := newWriter(t, o)
+		w.phones(presence.UserID(members[0].ID))
+		o.tick()
+		if operations, requests := cost(); operations != 3 || requests != batches {
+			t.Errorf("%d users, calls are written, nothing changed: %d storage operations %v and %d requests to Graph; want 3 and %d", users, operations, wire.Counts(), requests, batches)
+		}
+		w.hangsUp(presence.UserID(members[0].ID))
+		o.change(func(i *settings.Integration) { i.ProCallToTeams = settings.Nobody })
+		o.tick()
+		if operations, _ := cost(); operations != 2 {
+			t.Errorf("%d users, switched off long ago: %d storage operations %v; want 2", users, operations, wire.Counts())
 		}
 		o.change(func(i *settings.Integration) { i.PushURL = "https://ucserver.contoso.com/push" })
 		// The first wake-up creates the queue. Whatever state the person had, one of

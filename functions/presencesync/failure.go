@@ -21,6 +21,7 @@ const (
 	unusable              = "answer-unusable"
 	unreachable           = "graph-unreachable"
 	directoryUnreadable   = "directory-unreadable"
+	sessionsUnreadable    = "sessions-unreadable"
 )
 
 // failure is why a sync read nothing.

@@ -9,6 +9,10 @@
 // and one Graph request per 650 users. What is kept in memory is a cache: any
 // process may do the next run. A run that can't read says so in the heartbeat,
 // and withdraws what Teams caused once that has lasted too long.
+//
+// While calls are written to Teams, what the bridge itself wrote there is read
+// after the presences (one storage operation more), so that nothing of ours is
+// published as a state of Teams (docs/echo.md).
 package presencesync
 
 import (
@@ -140,6 +144,7 @@ type run struct {
 	feed     *storage.Feed
 	book     *feed.Book
 	changes  []feed.Change
+	echo     echoes
 	log      *slog.Logger
 }
 
@@ -161,14 +166,22 @@ func (r *run) do(ctx context.Context) error {
 	case r.settings.Paused:
 		r.withdraw(presence.FromPause)
 		r.rest()
+		r.succeeded()
 	case !r.settings.Reads():
 		r.removeAll(feed.Disabled)
-		r.rest()
+		off := r.off
+		if r.rest(); r.settings.Writes() {
+			r.off = off
+			r.keepDirectory(ctx)
+		} else {
+			r.succeeded()
+		}
 	default:
 		if failure := r.read(ctx); failure != nil {
 			r.fail(failure)
 		} else {
-			r.beat.AsOf, r.beat.Error, r.beat.ErrorCode, r.beat.ErrorSince = r.start.UTC(), "", "", time.Time{}
+			r.beat.AsOf = r.start.UTC()
+			r.succeeded()
 		}
 	}
 	return r.publish(ctx)
@@ -197,6 +210,7 @@ func (r *run) publish(ctx context.Context) error {
 			}
 		}
 	}
+	r.tellWriter(ctx) // after the append: the writer decides by what is published
 	r.beat.Oddities, r.beat.Missing = r.odd.copy(), r.packMissing()
 	r.beat.Millis = r.Now().Sub(r.start).Milliseconds()
 	if err := r.Storage.Beat(ctx, r.tenant.id, r.beat); err != nil {
@@ -215,27 +229,34 @@ func (r *run) wake(ctx context.Context) {
 	}
 }
 
-// rest notes that nothing is to be read.
+// rest notes that no presence is to be read.
 func (r *run) rest() {
 	r.off = true
 	r.passed = ""
 	r.missing = map[presence.UserID]time.Time{}
+	r.beat.Users, r.beat.Hidden, r.beat.Interval = 0, 0, r.Interval.Milliseconds()
+}
+
+func (r *run) succeeded() {
 	r.beat.Error, r.beat.ErrorCode, r.beat.ErrorSince = "", "", time.Time{}
-	r.beat.Users, r.beat.Interval = 0, r.Interval.Milliseconds()
 }
 
 // fail notes why nothing was read, and withdraws what Teams caused when that has
 // lasted for too long.
 func (r *run) fail(failure *failure) {
+	r.note("presences not read", failure)
+	if !r.beat.AsOf.IsZero() && r.start.Sub(r.beat.AsOf) >= r.settings.StaleAfterDuration() {
+		r.withdraw(presence.FromStale)
+	}
+}
+
+func (r *run) note(what string, failure *failure) {
 	if r.beat.ErrorSince.IsZero() {
 		r.beat.ErrorSince = r.start.UTC()
 	}
 	if r.beat.ErrorCode != failure.code || r.start.Sub(r.logged) >= 5*time.Minute {
-		r.log.Warn("presences not read", "code", failure.code, "error", failure.Error())
+		r.log.Warn(what, "code", failure.code, "error", failure.Error())
 		r.logged = r.start
 	}
 	r.beat.Error, r.beat.ErrorCode = failure.Error(), failure.code
-	if !r.beat.AsOf.IsZero() && r.start.Sub(r.beat.AsOf) >= r.settings.StaleAfterDuration() {
-		r.withdraw(presence.FromStale)
-	}
 }

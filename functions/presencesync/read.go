@@ -52,29 +52,21 @@ var errNotAsked = errors.New("not asked: Graph wants a pause")
 // of the time to store what came of it: a Graph that hangs is a failure to be
 // noted like any other.
 func (r *run) read(all context.Context) *failure {
-	end, _ := all.Deadline()
-	ctx, cancel := context.WithTimeout(all, time.Until(end)*3/4)
+	ctx, cancel := askingTime(all)
 	defer cancel()
-	if wait := r.now.ThrottledUntil.Sub(r.start); wait > 0 {
-		return failed(&graph.ThrottledError{Status: 429, RetryAfter: wait})
-	}
-	token, err := r.Tokens.ReadToken(ctx, r.tenant.id, r.now.Grants)
-	if err != nil {
-		return withoutToken(err)
-	}
-	if failure := r.ensureDirectory(ctx, token); failure != nil {
+	token, failure := r.ready(ctx)
+	if failure != nil {
 		return failure
 	}
-	r.off = false
-	r.beat.Carrier, r.beat.Users, r.beat.Interval = string(token.Kind), len(r.people), r.pace().Milliseconds()
-	r.beat.Ambiguous = r.ambiguous
+	r.beat.Carrier, r.beat.Interval = string(token.Kind), r.pace().Milliseconds()
 
 	batches := make([]batch, 0, len(r.ids)/graph.MaxIDs+1)
 	for from := 0; from < len(r.ids); from += graph.MaxIDs {
 		batches = append(batches, batch{from: from, to: min(from+graph.MaxIDs, len(r.ids))})
 	}
 	r.ask(ctx, token, batches)
-	if token, err = r.renew(ctx, token, batches); err != nil {
+	token, err := r.renew(ctx, token, batches)
+	if err != nil {
 		return withoutToken(err)
 	}
 	if token.Kind != "" {
@@ -83,8 +75,46 @@ func (r *run) read(all context.Context) *failure {
 	if failure := r.judge(all, batches); failure != nil {
 		return failure
 	}
+	if failure := r.readSessions(all); failure != nil {
+		return failure
+	}
 	r.compare(batches)
 	return nil
+}
+
+// askingTime bounds the time that Graph may take.
+func askingTime(all context.Context) (context.Context, context.CancelFunc) {
+	end, _ := all.Deadline()
+	return context.WithTimeout(all, time.Until(end)*3/4)
+}
+
+// ready gets a token and makes sure that it is known who takes part.
+func (r *run) ready(ctx context.Context) (consent.Token, *failure) {
+	if wait := r.now.ThrottledUntil.Sub(r.start); wait > 0 {
+		return consent.Token{}, failed(&graph.ThrottledError{Status: 429, RetryAfter: wait})
+	}
+	token, err := r.Tokens.ReadToken(ctx, r.tenant.id, r.now.Grants)
+	if err != nil {
+		return consent.Token{}, withoutToken(err)
+	}
+	if failure := r.ensureDirectory(ctx, token); failure != nil {
+		return consent.Token{}, failure
+	}
+	r.off = false
+	r.beat.Users, r.beat.Ambiguous = len(r.people), r.ambiguous
+	return token, nil
+}
+
+// keepDirectory makes sure that it is known who takes part, for reports about
+// calls, while no presence is read.
+func (r *run) keepDirectory(all context.Context) {
+	ctx, cancel := askingTime(all)
+	defer cancel()
+	if _, failure := r.ready(ctx); failure != nil {
+		r.note("directory not read", failure)
+		return
+	}
+	r.succeeded()
 }
 
 func withoutToken(err error) *failure {

@@ -52,9 +52,11 @@ type tenant struct {
 	// behind for good.
 	overruled map[presence.UserID]string
 	flips     map[presence.UserID]flip
-	swept     time.Time // when flips were last swept
-	odd       oddities
-	logged    time.Time // when a failure was last logged
+	// told are those whose wait is over as the writer was told, and when.
+	told   map[presence.UserID]time.Time
+	swept  time.Time // when flips were last swept
+	odd    oddities
+	logged time.Time // when a failure was last logged
 }
 
 // inFlight is the most requests to Graph at once, and the burst of the limiter.

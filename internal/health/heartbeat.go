@@ -29,6 +29,9 @@ type Heartbeat struct {
 	Changes  int   `json:"changes"`
 	Millis   int64 `json:"millis"`
 	Interval int64 `json:"intervalMillis"`
+	// Hidden are people whose session of the bridge is not what Teams shows,
+	// because they chose something else there.
+	Hidden int `json:"hidden,omitempty"`
 	// Carrier is the grant that carried reading: "admin" or "user".
 	Carrier string `json:"carrier,omitempty"`
 	// Oddities counts answers that were not as documented, by kind (such as
