@@ -79,6 +79,7 @@ type Inbox struct {
 	counters Counters
 	log      []Delivery
 	breaches []string
+	applied  func(Change)
 }
 
 func newInbox(now func() time.Time, stale time.Duration, limit int) *Inbox {
@@ -93,6 +94,21 @@ func newInbox(now func() time.Time, stale time.Duration, limit int) *Inbox {
 // forget begins a new epoch of the statistics.
 func (b *Inbox) forget() {
 	b.streamed, b.seen = map[string]Position{}, map[Position]bool{}
+}
+
+// OnApplied sets a function that is called, in order, with every change that
+// changes what is held; a user that a snapshot left out comes as removed. It must
+// not call the inbox.
+func (b *Inbox) OnApplied(f func(Change)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.applied = f
+}
+
+func (b *Inbox) tell(c Change) {
+	if b.applied != nil {
+		b.applied(c)
+	}
 }
 
 // held returns the consumer's place in the feed.
@@ -136,6 +152,7 @@ func (b *Inbox) take(epoch string, to Position, changes []Change) {
 		}
 		if d.Applied = c.ID.Compare(b.position) > 0 && c.ID.Compare(b.people[c.User].ID) > 0; d.Applied {
 			b.people[c.User] = Person{c, now}
+			b.tell(c)
 		}
 		b.note(d)
 	}
@@ -150,6 +167,7 @@ func (b *Inbox) replace(epoch string, to Position, items []Change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
+	before := b.people
 	if epoch != b.epoch {
 		b.people, b.position = map[string]Person{}, Position{}
 		b.forget()
@@ -162,9 +180,15 @@ func (b *Inbox) replace(epoch string, to Position, items []Change) {
 		held, ok := b.people[c.User]
 		if d.Applied = !ok || c.ID.Compare(held.ID) > 0; d.Applied {
 			held = Person{c, now}
+			b.tell(c)
 		}
 		people[c.User] = held
 		b.note(d)
+	}
+	for user, p := range before {
+		if _, listed := people[user]; !listed && p.Type != typeRemoved {
+			b.tell(Change{Type: typeRemoved, User: user})
+		}
 	}
 	b.people = people
 }

@@ -3,9 +3,11 @@ package ucserver
 import (
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +32,8 @@ const pageRows = 200
 //	POST   /_control/fault      a Fault as JSON; answers {"id":"f1"}
 //	DELETE /_control/fault?id=  ends one, or all
 //	POST   /_control/skew       {"milliseconds":360000}
+//	POST   /_control/call       {"user":"..","on":true} or a form: a call begins, or ends
+//	POST   /_control/telephony  {"do":"restart"}, silence or speak; or a form
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /push", s.receive)
@@ -63,6 +67,8 @@ func (s *Server) routes() *http.ServeMux {
 			answerJSON(w, struct{}{})
 		}
 	})
+	mux.HandleFunc("POST /_control/call", s.controlCall)
+	mux.HandleFunc("POST /_control/telephony", s.controlTelephony)
 	return mux
 }
 
@@ -79,6 +85,10 @@ type State struct {
 	Pushes Pushes      `json:"pushes"`
 	Poll   *Side       `json:"poll"` // null without a poller
 	Polls  *PollStatus `json:"polls"`
+	// Telephony is what was reported; null until connected.
+	Telephony *ReportStatus `json:"telephony"`
+	// OnPhone says who has an own call, and since when.
+	OnPhone map[string]time.Time `json:"onPhone,omitempty"`
 }
 
 // State returns what both ways hold, on demand with every delivery.
@@ -94,6 +104,10 @@ func (s *Server) State(withLog bool) State {
 	if p := s.Poller(); p != nil {
 		poll, polls := side(p.Inbox()), p.Status()
 		state.Poll, state.Polls = &poll, &polls
+	}
+	if r := s.Reporter(); r != nil {
+		status := r.Status()
+		state.Telephony, state.OnPhone = &status, r.OnPhone()
 	}
 	return state
 }
@@ -136,12 +150,64 @@ func (s *Server) controlConnect(w http.ResponseWriter, r *http.Request) {
 	finish(w, r, s.Connect(in.Bridge, in.Token))
 }
 
+var errNotConnected = errors.New("UCServer is not connected to the bridge yet")
+
+func (s *Server) controlCall(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		User string
+		On   bool
+	}
+	if isForm(r) {
+		in.User, in.On = r.FormValue("user"), r.FormValue("on") == "true"
+	} else if !decode(w, r, &in) {
+		return
+	}
+	reporter := s.Reporter()
+	switch {
+	case reporter == nil:
+		finish(w, r, errNotConnected)
+		return
+	case in.User == "":
+		finish(w, r, errors.New("user is missing"))
+		return
+	}
+	reporter.call(in.User, in.On)
+	finish(w, r, nil)
+}
+
+func (s *Server) controlTelephony(w http.ResponseWriter, r *http.Request) {
+	var in struct{ Do string }
+	if isForm(r) {
+		in.Do = r.FormValue("do")
+	} else if !decode(w, r, &in) {
+		return
+	}
+	reporter := s.Reporter()
+	if reporter == nil {
+		finish(w, r, errNotConnected)
+		return
+	}
+	do := map[string]func(){"restart": reporter.Restart, "silence": reporter.Silence, "speak": reporter.Speak}[in.Do]
+	if do == nil {
+		finish(w, r, errors.New("do: must be restart, silence or speak"))
+		return
+	}
+	do()
+	finish(w, r, nil)
+}
+
 func finish(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	case isForm(r):
-		http.Redirect(w, r, "/", http.StatusSeeOther)
+		back := url.Values{}
+		for _, name := range []string{"via", "q", "refresh"} {
+			if value := r.PostFormValue(name); value != "" {
+				back.Set(name, value)
+			}
+		}
+		http.Redirect(w, r, "/?"+back.Encode(), http.StatusSeeOther)
 	default:
 		answerJSON(w, struct{}{})
 	}
@@ -150,6 +216,7 @@ func finish(w http.ResponseWriter, r *http.Request, err error) {
 // row is one person as the page shows it.
 type row struct {
 	User, State, Class, Teams, Source, Age string
+	Phone                                  string // since when on the phone; empty when not
 }
 
 func rowOf(p Person, now time.Time) row {
@@ -205,7 +272,11 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 	slices.SortStableFunc(people, func(a, b Person) int { return b.ArrivedAt.Compare(a.ArrivedAt) })
 	rows := []row{}
 	for _, p := range people[:min(len(people), pageRows)] {
-		rows = append(rows, rowOf(p, now))
+		line := rowOf(p, now)
+		if since, ok := state.OnPhone[p.User]; ok {
+			line.Phone = age(now.Sub(since))
+		}
+		rows = append(rows, line)
 	}
 	lastRead := "never"
 	if !view.AsOf.IsZero() {

@@ -62,7 +62,8 @@ type Server struct {
 	seen       retries
 	bridgeURL  string
 	poller     *Poller
-	stopPoller func()
+	reporter   *Reporter
+	stop       func()
 
 	receiving sync.Mutex // one delivery at a time
 	tenant    string     // of the first valid delivery
@@ -129,8 +130,8 @@ func (s *Server) OnAnswered(f func()) {
 	s.onAnswered = f
 }
 
-// Connect starts polling the bridge with a credential, in place of an earlier
-// poller. An empty address keeps the one in use.
+// Connect starts polling the bridge and reporting calls to it with a credential,
+// in place of earlier ones. An empty address keeps the one in use.
 func (s *Server) Connect(bridgeURL, token string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,13 +144,13 @@ func (s *Server) Connect(bridgeURL, token string) error {
 	s.end()
 	s.bridgeURL = bridgeURL
 	p := &Poller{BaseURL: bridgeURL, Token: token, Client: s.cfg.Client, Now: s.cfg.Now, StaleAfter: s.cfg.StaleAfter, LogLimit: s.cfg.LogLimit}
+	r := &Reporter{BaseURL: bridgeURL, Token: token, Client: s.cfg.Client, Now: s.cfg.Now, LogLimit: s.cfg.LogLimit}
+	p.Inbox().OnApplied(r.Teams)
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = p.Run(ctx)
-	}()
-	s.poller, s.stopPoller = p, func() { cancel(); <-done }
+	var both sync.WaitGroup
+	both.Go(func() { _ = p.Run(ctx) })
+	both.Go(func() { _ = r.Run(ctx) })
+	s.poller, s.reporter, s.stop = p, r, func() { cancel(); both.Wait() }
 	return nil
 }
 
@@ -168,7 +169,14 @@ func (s *Server) Poller() *Poller {
 	return s.poller
 }
 
-// Close stops the poller that Connect started.
+// Reporter is the one that Connect started, nil when there is none.
+func (s *Server) Reporter() *Reporter {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reporter
+}
+
+// Close stops what Connect started.
 func (s *Server) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,10 +184,10 @@ func (s *Server) Close() {
 }
 
 func (s *Server) end() {
-	if s.stopPoller != nil {
-		s.stopPoller()
+	if s.stop != nil {
+		s.stop()
 	}
-	s.poller, s.stopPoller = nil, nil
+	s.poller, s.reporter, s.stop = nil, nil, nil
 }
 
 // FaultKind names a way in which the receiver misbehaves.
