@@ -27,6 +27,12 @@ const pageRows = 50
 //	POST   /_control/move      {"rate":150}, changes a second; 0 stops
 //	POST   /_control/users     {"count":20} generates; a User as JSON adds that one
 //	POST   /_control/remove, /_control/disable, /_control/enable  {"user"}
+//	POST   /_control/restore, /_control/purge  {"user":id} of a removed user
+//	POST   /_control/edit      {"user","set":{fields of User}}
+//	POST   /_control/resync    ends all state tokens of delta queries
+//	POST   /_control/groups    {"displayName","members":[ids]} adds one; GET lists
+//	POST   /_control/members   {"group","add":[ids],"remove":[ids]}
+//	DELETE /_control/groups?id=  removes one
 //	POST   /_control/settings  Settings as JSON, replaces them; GET reads them
 //	GET    /_control/users     everybody with what they show now
 //	GET    /_control/history?after=0   transitions after that many
@@ -67,6 +73,7 @@ func (s *Simulator) controlRoutes() *http.ServeMux {
 			})
 		})
 	}
+	s.directoryControls(mux)
 	mux.HandleFunc("POST /_control/settings", func(w http.ResponseWriter, r *http.Request) {
 		control(w, r, func(in Settings) (any, error) { s.Configure(in); return in, nil })
 	})

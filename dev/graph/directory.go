@@ -320,11 +320,7 @@ func nextLink(r *http.Request, q url.Values, position int) string {
 		}
 	}
 	next.Set("$skiptoken", base64.RawURLEncoding.EncodeToString([]byte("RFNwdAIAAQ:"+strconv.Itoa(position))))
-	scheme := "https"
-	if r.TLS == nil {
-		scheme = "http"
-	}
-	return scheme + "://" + r.Host + r.URL.Path + "?" + next.Encode()
+	return base(r) + r.URL.Path + "?" + next.Encode()
 }
 
 func skipped(token string) (int, bool) {

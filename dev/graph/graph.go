@@ -9,7 +9,7 @@
 // comment says INFER, and mostly there is a switch in [Settings]. It knows
 // nothing about the product and shares no code with it.
 //
-// Not simulated: $batch, delta, groups, subscriptions, claims challenges,
+// Not simulated: $batch, delta of groups, subscriptions, claims challenges,
 // compressed answers.
 package graph
 
@@ -101,6 +101,10 @@ type Settings struct {
 	// ForeignWriteStatus answers a delegated write on another user: 0 is 401
 	// (seen in the field), else 403.
 	ForeignWriteStatus int `json:"foreignWriteStatus,omitempty"`
+	// DeltaPage is the entries of a page of changes; 0 is 200.
+	DeltaPage int `json:"deltaPage,omitempty"`
+	// DeltaReplays is how many of the changes before a round it tells again.
+	DeltaReplays int `json:"deltaReplays,omitempty"`
 }
 
 // Simulator is a simulated Graph: an http.Handler for /v1.0, /_control and the
@@ -133,6 +137,10 @@ type Simulator struct {
 	writes   uint64
 	history  []Transition
 	expiries expiries
+	track    tracking
+	groups   map[string]*group
+	devices  map[string]string // display names
+	objects  int               // groups and devices made so far
 
 	faults   faults
 	limiter  limiter
@@ -146,6 +154,7 @@ func New(cfg Config) *Simulator {
 	s := &Simulator{
 		now: cfg.Now, seed: cfg.Seed, tenantID: cfg.TenantID, verify: cfg.VerifyToken, limit: cfg.HistoryLimit,
 		settings: cfg.Settings, byID: map[string]*user{}, byUPN: map[string]*user{},
+		groups: map[string]*group{}, devices: map[string]string{},
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -223,7 +232,12 @@ func (s *Simulator) graphRoutes() *http.ServeMux {
 		route("POST "+owner+"/presence/clearUserPreferredPresence", s.clearPreferred)
 	}
 	route("GET /v1.0/users", s.listUsers)
+	route("GET /v1.0/users/delta", s.usersDelta)
 	route("GET /v1.0/users/{id}", s.getUser)
+	route("GET /v1.0/groups", s.listGroups)
+	route("GET /v1.0/groups/{id}", s.getGroup)
+	route("GET /v1.0/groups/{id}/transitiveMembers", s.transitiveMembers)
+	route("GET /v1.0/groups/{id}/transitiveMembers/{cast}", s.transitiveMembers)
 	route("GET /v1.0/me", s.getMe)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		segment := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]

@@ -104,12 +104,16 @@ func (s *Simulator) identityLimit() int {
 	return 8000
 }
 
-// identityCost is 2 for a list of users and 1 for one; $select and a $top below
-// 20 save one each, and nothing is free.
+// identityCost is 2 for a list of users, 5 for the transitive members of a group
+// and 1 for the rest; $select and a $top below 20 save one each, and nothing is
+// free.
 func identityCost(r *http.Request) int {
 	cost := 1
-	if r.URL.Path == "/v1.0/users" {
+	switch {
+	case r.URL.Path == "/v1.0/users":
 		cost = 2
+	case strings.Contains(r.URL.Path, "/transitiveMembers"):
+		cost = 5
 	}
 	q := r.URL.Query()
 	if q.Get("$select") != "" {

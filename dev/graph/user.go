@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -32,6 +33,8 @@ type user struct {
 	User
 	position int
 	gone     bool
+	created  uint64 // revision of the record's appearance
+	edits    []edit
 
 	sessions  []session
 	preferred *session
@@ -84,9 +87,27 @@ func (s *Simulator) generate(n int, mixed bool) []User {
 		}
 		u.Disabled = mixed && number%25 == 13
 		state := teamsStates[rng.IntN(len(teamsStates))]
+		if number%3 == 0 && u.UserType == "Member" {
+			u.synchronise(number, rng)
+		}
 		list = append(list, s.add(u, state, now).User)
 	}
 	return list
+}
+
+// synchronise fills what Entra Connect brings along of an on-premises account.
+// The immutable id is the base64 of the bytes of objectGUID, whose first three
+// groups Windows keeps with the lowest byte first.
+func (u *User) synchronise(number int, rng *rand.Rand) {
+	u.OnPremisesDomainName = "corp.contoso.local"
+	u.OnPremisesSamAccountName = fmt.Sprintf("user%05d", number)
+	u.OnPremisesUserPrincipalName = u.OnPremisesSamAccountName + "@" + u.OnPremisesDomainName
+	var guid [16]byte
+	for i := range guid {
+		guid[i] = byte(rng.Uint32())
+	}
+	u.OnPremisesImmutableID = base64.StdEncoding.EncodeToString(guid[:])
+	u.OnPremisesSecurityIdentifier = fmt.Sprintf("S-1-5-21-1004336348-1177238915-682003330-%d", 1000+number)
 }
 
 func (s *Simulator) randomOf(number int) *rand.Rand {
@@ -131,7 +152,8 @@ func (s *Simulator) add(u User, state teamsState, now time.Time) *user {
 	if u.UserType == "" {
 		u.UserType = "Member"
 	}
-	added := &user{User: u, position: len(s.users)}
+	s.track.revision++
+	added := &user{User: u, position: len(s.users), created: s.track.revision}
 	s.users = append(s.users, added)
 	s.byID[u.ID], s.byUPN[strings.ToLower(u.UserPrincipalName)] = added, added
 	s.live++
@@ -142,31 +164,31 @@ func (s *Simulator) add(u User, state teamsState, now time.Time) *user {
 	return added
 }
 
-// Remove deletes a user by id or UPN. It panics when there is none.
+// Remove deletes a user by id or UPN, restorable. It panics when there is none.
 func (s *Simulator) Remove(idOrUPN string) {
-	_ = s.change(idOrUPN, true, func(u *user, now time.Time) {
-		s.users[u.position] = nil
-		delete(s.byID, u.ID)
-		delete(s.byUPN, strings.ToLower(u.UserPrincipalName))
-		s.live--
-		u.gone = true
-		s.record(Transition{UserID: u.ID, At: now, Removed: true})
-	})
+	_ = s.change(idOrUPN, true, s.remove)
+}
+
+// remove needs the write lock.
+func (s *Simulator) remove(u *user, now time.Time) {
+	s.users[u.position] = nil
+	delete(s.byID, u.ID)
+	delete(s.byUPN, strings.ToLower(u.UserPrincipalName))
+	s.live--
+	u.gone = true
+	s.depart(u)
+	s.record(Transition{UserID: u.ID, At: now, Removed: true})
 }
 
 // Disable blocks a user's sign-in by id or UPN, which ends the Teams clients.
 // It panics when there is none.
 func (s *Simulator) Disable(idOrUPN string) {
-	_ = s.change(idOrUPN, true, func(u *user, now time.Time) {
-		u.Disabled = true
-		u.drop(clientSession)
-		s.refresh(u, now)
-	})
+	s.Edit(idOrUPN, func(u *User) { u.Disabled = true })
 }
 
 // Enable is the reverse of Disable; the user stays signed out of Teams.
 func (s *Simulator) Enable(idOrUPN string) {
-	_ = s.change(idOrUPN, true, func(u *user, _ time.Time) { u.Disabled = false })
+	s.Edit(idOrUPN, func(u *User) { u.Disabled = false })
 }
 
 // Set makes a user's Teams client show a pair, as a person or a call does;
