@@ -153,6 +153,12 @@ func TestTheWireCountsTableOperationsAndThePartsOfATransaction(t *testing.T) {
 	if _, err := table.AddEntity(t.Context(), row("a'ü"), nil); err != nil {
 		t.Fatal(err)
 	}
+	var rows []string
+	w.OnResponse(func(kind string, r *http.Request, _ int) {
+		if kind == "table.transaction" {
+			rows = azurite.Rows(r)
+		}
+	})
 	if _, err := table.SubmitTransaction(t.Context(), []aztables.TransactionAction{
 		{ActionType: aztables.TransactionTypeAdd, Entity: row("b")},
 		{ActionType: aztables.TransactionTypeAdd, Entity: row("c")},
@@ -160,6 +166,10 @@ func TestTheWireCountsTableOperationsAndThePartsOfATransaction(t *testing.T) {
 		{ActionType: aztables.TransactionTypeInsertReplace, Entity: row("e")},
 	}, nil); err != nil {
 		t.Fatal(err)
+	}
+	w.OnResponse(nil)
+	if strings.Join(rows, " ") != "b c d e" {
+		t.Errorf("the transaction changed the rows %q", rows)
 	}
 	if _, err := table.GetEntity(t.Context(), "p", "b", nil); err != nil {
 		t.Fatal(err)

@@ -72,6 +72,33 @@ func changes(body []byte) []string {
 	return found
 }
 
+// rows names the row keys of the changes in a table transaction's body, in order:
+// in the address of a change, or in the entity of an insert.
+func rows(body []byte) []string {
+	var found []string
+	for len(body) > 0 {
+		address, entity := bytes.Index(body, []byte("RowKey='")), bytes.Index(body, []byte(`"RowKey":"`))
+		at, mark, end := address, len("RowKey='"), byte('\'')
+		if address < 0 || entity >= 0 && entity < address {
+			at, mark, end = entity, len(`"RowKey":"`), '"'
+		}
+		if at < 0 {
+			return found
+		}
+		body = body[at+mark:]
+		length := bytes.IndexByte(body, end)
+		if length < 0 {
+			return found
+		}
+		// A merge or replace names its row in both places.
+		if key := string(body[:length]); len(found) == 0 || found[len(found)-1] != key {
+			found = append(found, key)
+		}
+		body = body[length:]
+	}
+	return found
+}
+
 func queueOperation(r *http.Request, path string) string {
 	_, rest, inside := strings.Cut(path, "/")
 	query := r.URL.Query()

@@ -2,6 +2,7 @@ package azurite
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -97,6 +98,7 @@ func (w *Wire) serve(service, behind string) (front string, err error) {
 				}
 				r.Body = io.NopCloser(bytes.NewReader(body))
 				parts = changes(body)
+				r = r.WithContext(context.WithValue(r.Context(), rowsKey{}, rows(body)))
 			}
 			w.count(kind, parts)
 			r.Header.Set(kindHeader, kind)
@@ -130,9 +132,18 @@ func (w *Wire) saw(r *http.Request, status int) {
 	}
 }
 
+type rowsKey struct{}
+
+// Rows are the keys of the rows that a transaction changes, in order. r is what
+// the hook of [Wire.OnResponse] got.
+func Rows(r *http.Request) []string {
+	keys, _ := r.Context().Value(rowsKey{}).([]string)
+	return keys
+}
+
 // OnResponse sets what is called when a service has answered and before its
 // client hears of it: whoever is killed in there has done the thing without
-// knowing it ("table.transaction" with status 202 is the feed's append). hook may
+// knowing it. [Rows] says what a "table.transaction" with status 202 changed. hook may
 // be called by several goroutines at once; nil removes it.
 func (w *Wire) OnResponse(hook func(kind string, r *http.Request, status int)) {
 	w.mu.Lock()
