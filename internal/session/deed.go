@@ -29,7 +29,7 @@ type Reply struct {
 func (s *Session) Begin(now time.Time, step Step, clientID string) {
 	h := s.hold(step.Subject)
 	if h.Open { // of a process that ended before the answer came
-		h.late(h.At)
+		h.late(h.At.Add(SendTime))
 	}
 	h.Intent, h.At, h.Open, h.Redo = step.Deed, now, true, false
 	if step.Deed == Set {

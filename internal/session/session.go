@@ -20,6 +20,8 @@ const (
 	// LateTime is for how long Graph may still do what was asked by a call whose
 	// answer was not seen.
 	LateTime = 40 * time.Second
+	// SendTime is how long after its intent was noted a call may still be sent.
+	SendTime = 5 * time.Second
 	// EchoTime is for how long after a clear Teams may still show what was cleared.
 	EchoTime = 60 * time.Second
 	// KeepTime is how long a row is kept after the clear: longer than EchoTime and
@@ -34,6 +36,19 @@ const (
 	// still saw our pair.
 	againTime = 20 * time.Second
 )
+
+const (
+	shortLife = 10 * time.Minute
+	longLife  = 30 * time.Minute
+)
+
+// LifetimeFor returns how long sessions are to last while there are so many, and
+// so many calls a second may be made: long enough for renewals, at two thirds, to
+// take no more than a tenth of these.
+func LifetimeFor(sessions int, perSecond float64) presence.Lifetime {
+	needed := time.Duration(float64(sessions) / perSecond * 10 * 3 / 2 * float64(time.Second))
+	return presence.LifetimeOf(min(max(needed, shortLife), longLife))
+}
 
 // Subject is what a deed is about.
 type Subject string
@@ -187,6 +202,18 @@ func (s Session) Hidden(outcome presence.Outcome, asOf time.Time) bool {
 	shown := presence.State{Availability: outcome.Availability, Activity: outcome.Activity}
 	return h.Held && !h.Open && !h.Redo && asOf.After(h.At) && asOf.Before(h.Expires) && outcome.Source == presence.FromTeams && !h.Pair.Shows(shown)
 }
+
+// Holds reports whether something of ours may be in Teams now.
+func (s Session) Holds(now time.Time) bool { return s.Call.there(now) || s.Quiet.there(now) }
+
+// Waits reports whether a wish is held back.
+func (s Session) Waits() bool { return s.Call.Wait != "" || s.Quiet.Wait != "" }
+
+// Refused reports whether the person is left alone because Graph refused.
+func (s Session) Refused(now time.Time) bool { return s.Refusal != nil && now.Before(s.Refusal.Retry) }
+
+// Failures is how often in a row the last deed about a subject failed.
+func (s Session) Failures(about Subject) int { return s.hold(about).Failures }
 
 // Over reports whether the row says nothing that anybody needs any more.
 func (s Session) Over(now time.Time) bool {

@@ -45,4 +45,7 @@ type Writer struct {
 // or late: the truth is what is due.
 type WakeUp struct {
 	Tenant string `json:"tenant"`
+	// At is when it was sent, or is to arrive if that is later; zero when it does not
+	// say. A writer that has looked since then need not look again.
+	At time.Time `json:"at,omitzero"`
 }

@@ -24,7 +24,7 @@ func (s *Storage) WakePusher(ctx context.Context, tenant string) error {
 
 // WakeWriter sends the tenant's [session.WakeUp], to be delivered after a delay.
 func (s *Storage) WakeWriter(ctx context.Context, tenant string, delay time.Duration) error {
-	message, err := json.Marshal(session.WakeUp{Tenant: tenant})
+	message, err := json.Marshal(session.WakeUp{Tenant: tenant, At: time.Now().Add(delay).UTC()})
 	if err != nil {
 		return fmt.Errorf("encode wake-up: %w", err)
 	}

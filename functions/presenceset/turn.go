@@ -1,0 +1,427 @@
+package presenceset
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"procallteams/internal/calls"
+	"procallteams/internal/consent"
+	"procallteams/internal/host"
+	"procallteams/internal/presence"
+	"procallteams/internal/session"
+	"procallteams/internal/storage"
+)
+
+const (
+	// viewTime is how old a view may be while a turn goes on, dueTime what was read
+	// of what is due.
+	viewTime = time.Second
+	dueTime  = 250 * time.Millisecond
+	// lookInside is how long a turn waits for the next thing to do, paceInside for
+	// room in the budget or the end of a pause that Graph asked for; longer waits are
+	// for a delayed wake-up, up to ahead; still longer ones are upkeep's.
+	lookInside = time.Second
+	paceInside = 5 * time.Second
+	ahead      = time.Minute
+)
+
+// turn is from taking the lease to putting it back. One goroutine owns it; calls
+// run beside it and send their answers to results.
+type turn struct {
+	*Function
+	*memory
+	lease     *lease
+	end       time.Time // nothing is begun after
+	view      View
+	viewed    time.Time
+	published Published
+	// due is what was read and not acted on, order its ids, oldest first; dueRead
+	// is when, versions what else is known of and is not news.
+	due     map[presence.UserID]calls.Due
+	order   []presence.UserID
+	dueRead time.Time
+
+	flying  map[presence.UserID]*flight
+	results chan *flight
+	// calling ends when the lease is lost.
+	calling context.Context
+
+	// What the next step stores.
+	changed map[presence.UserID]bool
+	done    []calls.Due
+
+	token   consent.Token
+	doubted bool // the token is one that was got because Graph refused the first
+	proven  bool // Graph has accepted it
+	// until is when the pause ends that Graph asked for. again is when something can
+	// be done that could not be done now, soon when somebody is to be looked at.
+	until, again, soon time.Time
+	wrote              time.Time // when a call last succeeded
+	failure            *failure  // the last, nil after a success
+	barred             bool      // nothing can be written in this turn
+}
+
+// begin looks whether there is something to do, and takes the lease then. nil:
+// there is not, or somebody else does it.
+func (f *Function) begin(ctx context.Context, tenant string, end time.Time, woken bool) (*turn, error) {
+	t := &turn{Function: f, end: end, flying: map[presence.UserID]*flight{}, results: make(chan *flight, inFlight), changed: map[presence.UserID]bool{}}
+	looked := f.Now()
+	view, err := f.Look(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	t.view, t.viewed, t.until = view, looked, view.ThrottledUntil
+	if view.Retired || view.Writer.Until.After(looked) && view.Writer.Holder != f.holder {
+		return nil, nil
+	}
+	if err := t.remember(ctx, tenant); err != nil {
+		return nil, err
+	}
+	if !view.Settings.Writes() && len(t.people) == 0 && !woken {
+		return nil, nil
+	}
+	if err := t.read(ctx); err != nil {
+		return nil, err
+	}
+	f.served.Store(&lookedAt{tenant, looked})
+	if !t.ready(f.Now()) {
+		t.wakeLater(ctx)
+		return nil, nil
+	}
+	// The sessions were read after the version that is taken over: nobody wrote in
+	// between.
+	t.lease, err = f.take(ctx, tenant, view.Writer)
+	if errors.Is(err, storage.ErrChanged) {
+		f.memory = nil
+		return nil, nil // another process was faster
+	}
+	return t, err
+}
+
+// remember makes sure that the sessions are those of the view.
+func (t *turn) remember(ctx context.Context, tenant string) error {
+	t.memory = t.Function.memory
+	if t.memory == nil || t.tenant != tenant || t.version != t.view.Writer.Version {
+		sessions, steps, err := t.Written.Sessions(ctx, tenant)
+		if err != nil {
+			return err
+		}
+		t.memory = newMemory(tenant, t.view.Writer.Version, sessions, steps)
+		t.Function.memory = t.memory
+	}
+	return nil
+}
+
+// read reads what is published and what is due, after the view: whoever reads the
+// end of an epoch there also reads the reports of the next one here.
+func (t *turn) read(ctx context.Context) error {
+	t.published = func(presence.UserID) (presence.Outcome, bool) { return presence.Outcome{}, false }
+	if t.view.Settings.Writes() {
+		published, err := t.Published(ctx, t.tenant, t.view)
+		if err != nil {
+			return err
+		}
+		t.published = published
+	}
+	t.pace()
+	if err := t.readDue(ctx); err != nil {
+		return err
+	}
+	t.review(t.view, t.Now(), t.world)
+	return nil
+}
+
+func (t *turn) readDue(ctx context.Context) error {
+	t.dueRead = t.Now()
+	list, err := t.Work.Due(ctx, t.tenant)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(list, func(a, b calls.Due) int { return a.At.Compare(b.At) })
+	t.due, t.order = make(map[presence.UserID]calls.Due, len(list)), t.order[:0]
+	for _, d := range list {
+		t.due[d.ID] = d
+		t.order = append(t.order, d.ID)
+	}
+	return nil
+}
+
+// refresh reads again what may have changed.
+func (t *turn) refresh(ctx context.Context) error {
+	now := t.Now()
+	if now.Sub(t.viewed) < viewTime {
+		if now.Sub(t.dueRead) < dueTime || len(t.due) > 10*inFlight {
+			return nil
+		}
+		return t.readDue(ctx)
+	}
+	view, err := t.Look(ctx, t.tenant)
+	if err != nil {
+		return err
+	}
+	t.view, t.viewed = view, now
+	if view.ThrottledUntil.After(t.until) {
+		t.until = view.ThrottledUntil
+	}
+	if view.Retired {
+		t.end = now
+	}
+	if err := t.read(ctx); err != nil {
+		return err
+	}
+	t.served.Store(&lookedAt{t.tenant, now})
+	return nil
+}
+
+// Shares of Graph's presence budget; the rest is reserve. A direction that is off
+// gives its share away.
+const (
+	readingShare = 0.30
+	writingShare = 0.55
+	burst        = 16
+)
+
+// pace sets the limiter to writing's share.
+func (t *turn) pace() {
+	if t.limit == nil {
+		t.limit = rate.NewLimiter(0, 0)
+	}
+	limit := rate.Limit(t.share())
+	if t.limit.Limit() != limit {
+		t.limit.SetLimitAt(t.Now(), limit)
+		t.limit.SetBurstAt(t.Now(), min(max(int(limit), 2), burst))
+	}
+}
+
+// share is how many requests a second may be made.
+func (t *turn) share() float64 {
+	share := writingShare
+	if !t.view.Settings.Reads() {
+		share += readingShare
+	}
+	return share * float64(t.view.Settings.Budget()) / 30
+}
+
+func (t *turn) world(id presence.UserID) session.World {
+	w := session.World{Settings: t.view.Settings, Reporters: t.view.Reporters, Lifetime: session.LifetimeFor(len(t.people), t.share())}
+	w.Outcome, w.Published = t.published(id)
+	return w
+}
+
+// ready reports whether there is anything to do now.
+func (t *turn) ready(now time.Time) bool {
+	if len(t.due) > 0 {
+		return true
+	}
+	for _, p := range t.people {
+		if !p.look.IsZero() && !p.look.After(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// run does the turn's work and puts the lease back.
+func (t *turn) run(ctx context.Context) error {
+	calling, cancel := context.WithCancel(ctx)
+	t.calling = calling
+	err := t.work(ctx)
+	if err != nil {
+		// Nothing of ours may be under way any more, and nothing is known for sure.
+		cancel()
+		for range t.flying {
+			<-t.results
+		}
+		t.lease.stop()
+		return err
+	}
+	cancel()
+	if t.version, err = t.lease.release(ctx, t.note); err != nil {
+		return err
+	}
+	t.wakeLater(ctx)
+	return nil
+}
+
+// work repeats: decide, store, call, until there is nothing more to do now. It
+// returns errLost when another process may write.
+func (t *turn) work(ctx context.Context) error {
+	for {
+		flights := t.plan(ctx)
+		if err := t.store(ctx); err != nil {
+			return err
+		}
+		for _, f := range flights {
+			t.launch(f)
+		}
+		wait, over := t.pause()
+		if over {
+			return nil
+		}
+		if err := t.wait(ctx, wait); err != nil {
+			return err
+		}
+		if err := t.refresh(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// pause returns how long to wait for an answer, and reports whether the turn is
+// over: nothing is under way, and nothing can be done soon.
+func (t *turn) pause() (time.Duration, bool) {
+	now := t.Now()
+	wait, idle := dueTime, true
+	for _, next := range []struct {
+		at       time.Time
+		patience time.Duration
+	}{{t.again, paceInside}, {t.soon, lookInside}} {
+		if d := next.at.Sub(now); !next.at.IsZero() && d <= next.patience {
+			wait, idle = min(wait, max(d, time.Millisecond)), false
+		}
+	}
+	if len(t.flying) > 0 {
+		return wait, false
+	}
+	return wait, idle || t.barred || !now.Before(t.end)
+}
+
+// wait takes answers in, the first as soon as it is there with all others that are.
+func (t *turn) wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-t.lease.lost:
+		return errLost
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	case f := <-t.results:
+		t.land(ctx, f)
+	}
+	for {
+		select {
+		case f := <-t.results:
+			t.land(ctx, f)
+		default:
+			return nil
+		}
+	}
+}
+
+// store makes durable what changed, before anything of it is called.
+func (t *turn) store(ctx context.Context) error {
+	if len(t.changed) == 0 && len(t.done) == 0 {
+		return nil
+	}
+	step := session.Commit{Done: t.done}
+	now := t.Now()
+	for id := range t.changed {
+		switch p := t.people[id]; {
+		case !p.Over(now):
+			step.Save = append(step.Save, p.Session)
+			p.stored = true
+		case p.stored:
+			step.Forget = append(step.Forget, id)
+			delete(t.people, id)
+		default:
+			delete(t.people, id)
+		}
+	}
+	clear(t.changed)
+	t.done = nil
+	if len(step.Save)+len(step.Forget)+len(step.Done) == 0 {
+		return nil
+	}
+	steps, err := t.Written.Store(ctx, t.tenant, t.steps, step)
+	if errors.Is(err, storage.ErrChanged) {
+		return errLost
+	}
+	t.steps = steps
+	return err
+}
+
+// note writes down how writing stands.
+func (t *turn) note(w *session.Writer) {
+	now := t.Now().UTC()
+	w.At, w.Held, w.Waiting, w.Refused, w.Due, w.DueSince = now, 0, 0, 0, len(t.due), time.Time{}
+	for _, p := range t.people {
+		if p.Holds(now) {
+			w.Held++
+		}
+		if p.Waits() {
+			w.Waiting++
+		}
+		if p.Refused(now) {
+			w.Refused++
+		}
+	}
+	for _, d := range t.due {
+		if !d.At.IsZero() && (w.DueSince.IsZero() || d.At.Before(w.DueSince)) {
+			w.DueSince = d.At
+		}
+	}
+	if !t.wrote.IsZero() {
+		w.LastWrite = t.wrote.UTC()
+	}
+	switch {
+	case t.failure != nil:
+		if w.ErrorSince.IsZero() {
+			w.ErrorSince = now
+		}
+		w.Error, w.ErrorCode = t.failure.Error(), t.failure.code
+	case !t.wrote.IsZero() || !t.view.Settings.Writes() && len(t.people) == 0:
+		w.Error, w.ErrorCode, w.ErrorSince = "", "", time.Time{}
+	}
+}
+
+// news reports whether anything became due that this turn has not seen: its
+// wake-up may have come to a process that found our lease.
+func (t *turn) news(ctx context.Context) (bool, error) {
+	if t.view.Retired {
+		return false, nil
+	}
+	if !t.Now().Before(t.end) && t.ready(t.Now()) && !t.barred && !t.until.After(t.Now()) {
+		return true, nil
+	}
+	list, err := t.Work.Due(ctx, t.tenant)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(list, func(d calls.Due) bool {
+		known, ok := t.due[d.ID]
+		return !ok || known.Version != d.Version
+	}), nil
+}
+
+// wakeLater asks for one wake-up when there is something to do within the next
+// minute. One that was asked for already serves.
+func (t *turn) wakeLater(ctx context.Context) {
+	now := t.Now()
+	at := t.again
+	for _, p := range t.people {
+		if !p.idle && !p.look.IsZero() && (at.IsZero() || p.look.Before(at)) {
+			at = p.look
+		}
+	}
+	if !at.IsZero() && at.Before(t.until) {
+		at = t.until
+	}
+	if !at.After(now) || at.Sub(now) > ahead || t.barred {
+		return
+	}
+	// Up to a second later serves as well.
+	if t.asked.After(now) && !t.asked.After(at.Add(time.Second)) {
+		return
+	}
+	if err := t.Wake(ctx, t.tenant, at.Sub(now)); err != nil {
+		host.Log(ctx, t.Log).Warn("delayed wake-up not sent; upkeep will look", "error", err.Error())
+		return
+	}
+	t.asked = at
+}
