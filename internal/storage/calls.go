@@ -169,8 +169,9 @@ func (c Calls) SaveSwept(ctx context.Context, tenant string, at time.Time) error
 	return nil
 }
 
-// Due returns up to 1,000 people whose reports changed, in no order: one storage
-// operation.
+// Due returns the people whose reports changed, in no order: one storage operation
+// per 1,000. All of them, or the writer would judge people by reports of an epoch
+// that is over, and begin with the same ones every time.
 func (c Calls) Due(ctx context.Context, tenant string) ([]calls.Due, error) {
 	var list []calls.Due
 	for row, err := range c.Storage.Range(ctx, tenant, RowDue, behind(RowDue)) {
@@ -181,9 +182,7 @@ func (c Calls) Due(ctx context.Context, tenant string) ([]calls.Due, error) {
 		if err != nil {
 			return nil, err
 		}
-		if list = append(list, due); len(list) == 1000 {
-			break
-		}
+		list = append(list, due)
 	}
 	return list, nil
 }
