@@ -1,6 +1,9 @@
 package calls
 
-import "time"
+import (
+	"crypto/rand"
+	"time"
+)
 
 // LeaseTime is how long a reporter may be silent before what it said is void.
 const LeaseTime = 5 * time.Minute
@@ -35,16 +38,36 @@ type Reporter struct {
 	Need      Need      `json:"need,omitempty"`
 	NeedSince time.Time `json:"needSince,omitzero"`
 	Ended     int       `json:"ended,omitempty"`
+	// AsOf is that of the last complete list of this epoch: a report up to it that
+	// comes later is an old one.
+	AsOf int64 `json:"asOf,omitempty"`
 	// Floor is the highest seq of this epoch among the reports that were forgotten:
 	// a report up to it about a person who has no row is an old one.
 	Floor int64 `json:"floor,omitempty"`
+	// Extended says that the lease was extended because the bridge itself was away,
+	// and nothing was heard since.
+	Extended bool `json:"extended,omitempty"`
+	// Mark is new with every write: whoever finds another one than its own knows that
+	// somebody else wrote meanwhile.
+	Mark string `json:"mark"`
 	// Version is the stored row's ETag, empty when there is none.
 	Version string `json:"-"`
 }
 
-// Valid reports whether a report of this reporter still counts.
+// lapsed reports whether the lease has run out and nobody has ended it yet.
+func (r Reporter) lapsed(now time.Time) bool { return r.Need != NeedExpired && now.After(r.Until) }
+
+// written gives the row that is about to be stored its mark.
+func (r *Reporter) written() string {
+	r.Mark = rand.Text()
+	return r.Mark
+}
+
+// Valid reports whether a report of this reporter still counts. An older epoch is
+// no reason against it: the complete list that opened the newer one has ended
+// whatever it does not name.
 func (r Reporter) Valid(report Report) bool {
-	return report.Reporter == r.ID && report.Generation == r.Generation && report.Epoch >= r.Epoch
+	return report.Reporter == r.ID && report.Generation == r.Generation
 }
 
 // Reporters are a tenant's, by id.

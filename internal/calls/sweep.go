@@ -25,16 +25,14 @@ const (
 // any line: the next one goes on.
 func (l *Ledger) Sweep(ctx context.Context, tenant string) error {
 	view, err := l.Look(ctx, tenant)
-	if err != nil {
+	if err != nil || len(view.Reporters) == 0 {
 		return err
 	}
-	if len(view.Reporters) == 0 {
-		return nil
-	}
 	now := l.Now().UTC()
-	if now.Sub(view.Swept) > away {
-		// Before the sweep is noted: a crash in between extends them again.
-		if err := l.extend(ctx, tenant, view, now); err != nil {
+	extended := now.Sub(view.Swept) > away
+	if extended {
+		// Before the sweep is noted: a crash in between extends the rest as well.
+		if err := l.extend(ctx, tenant, view.Reporters, now); err != nil {
 			return err
 		}
 	}
@@ -48,131 +46,183 @@ func (l *Ledger) Sweep(ctx context.Context, tenant string) error {
 		}
 		everybody = append(everybody, person)
 	}
-	if err := l.expire(ctx, tenant, view.Reporters, everybody, now); err != nil {
+	ended, err := l.expire(ctx, tenant, view.Reporters, everybody, now)
+	if err == nil && (extended || ended) {
+		view, err = l.Look(ctx, tenant) // versions of rows
+	}
+	if err != nil {
 		return err
 	}
 	return l.tidy(ctx, tenant, view, everybody, now)
 }
 
-// extend gives every reporter whose lease runs a new one.
-func (l *Ledger) extend(ctx context.Context, tenant string, view View, now time.Time) error {
-	for id, r := range view.Reporters {
-		if r.Need != "" {
+// extend gives reporters whose lease runs a new one, once for each silence: a bridge
+// that is always late must not keep what a dead reporter said.
+func (l *Ledger) extend(ctx context.Context, tenant string, reporters Reporters, now time.Time) error {
+	for id, r := range reporters {
+		if r.Need == NeedExpired || r.Extended {
 			continue
 		}
-		r.Until = now.Add(LeaseTime)
+		r.Until, r.Extended = now.Add(LeaseTime), true
+		r.written()
 		// ErrChanged: it was just heard, which extends it as well.
 		if err := l.Store.SavePeople(ctx, tenant, nil, &r); err != nil && !errors.Is(err, ErrChanged) {
 			return fmt.Errorf("extend the lease of a reporter: %w", err)
 		}
-		view.Reporters[id] = r
+		reporters[id] = r
 	}
 	return nil
 }
 
 // expire ends leases that have run out: one write each, before any person's row.
-// From then on all that the reporter said is void.
-func (l *Ledger) expire(ctx context.Context, tenant string, reporters Reporters, everybody []Person, now time.Time) error {
+// From then on all that the reporter said is void. It reports whether it ended any.
+func (l *Ledger) expire(ctx context.Context, tenant string, reporters Reporters, everybody []Person, now time.Time) (bool, error) {
+	ended := false
 	for id, r := range reporters {
-		if r.Need != "" || !now.After(r.Until) {
+		if !r.lapsed(now) {
 			continue
 		}
 		next := r
 		next.Generation++
-		next.Need, next.NeedSince, next.Ended = NeedExpired, now, 0
+		next.Need, next.NeedSince, next.Ended, next.Extended = NeedExpired, now, 0, false
 		for _, person := range everybody {
 			if report, ok := person.Of(id); ok && report.Active() && r.Valid(report) {
 				next.Ended++
 			}
 		}
+		next.written()
 		err := l.Store.SavePeople(ctx, tenant, nil, &next)
 		if errors.Is(err, ErrChanged) {
 			continue // it was heard this instant
 		}
 		if err != nil {
-			return fmt.Errorf("end the lease of a reporter: %w", err)
+			return ended, fmt.Errorf("end the lease of a reporter: %w", err)
 		}
-		reporters[id] = next
+		ended = true
 	}
-	return nil
+	return ended, nil
 }
 
-// tidy rewrites the rows of people about whom something is void, over for long,
-// or said under a name that is not theirs any more. Of the latter the reporter has
-// to send a complete list: the name may be another person's now.
+// tidy removes reports that are void, over for long, or said under a name that is
+// not the person's any more. Of the last the reporter has to send a complete list:
+// the name may be another person's now.
 func (l *Ledger) tidy(ctx context.Context, tenant string, view View, everybody []Person, now time.Time) error {
 	if len(everybody) == 0 {
 		return nil
 	}
-	var names *directory.Index
+	s := sweeping{view: view, now: now, floors: map[string]Report{}, missed: map[string]bool{}}
 	if view.On && view.Directory.Blob != "" {
 		var err error
-		if names, err = l.People(ctx, view.Directory); err != nil {
+		if s.names, err = l.People(ctx, view.Directory); err != nil {
 			return fmt.Errorf("read the tenant's people: %w", err)
 		}
 	}
-	stays := func(person Person, report Report) bool {
-		if names == nil || !report.Active() {
-			return true
-		}
-		owner, found := names.Find(report.User)
-		return found == directory.Found && owner.ID == person.ID
-	}
-	next := map[string]Reporter{}
-	reporter := func(id string) Reporter {
-		if r, ok := next[id]; ok {
-			return r
-		}
-		return view.Reporters[id]
-	}
-	var changed []Person
 	for _, person := range everybody {
-		kept, quiet := make([]Report, 0, len(person.Reports)), true
-		for _, report := range person.Reports {
-			r := reporter(report.Reporter)
-			switch {
-			case !view.On || len(view.Reporters.Valid([]Report{report})) == 0:
-				quiet = quiet && !report.Active()
-			case !report.Active() && now.Sub(report.At) > forgetAfter:
-				if report.Epoch == r.Epoch && report.Seq > r.Floor {
-					r.Floor = report.Seq
-					next[r.ID] = r
-				}
-			case !stays(person, report):
-				quiet = false
-				if r.Need == "" {
-					r.Need, r.NeedSince, r.Ended = NeedMissed, now, 0
-					next[r.ID] = r
-				}
-			default:
-				kept = append(kept, report)
-			}
-		}
-		if len(kept) < len(person.Reports) {
-			changed = append(changed, Person{ID: person.ID, Reports: kept, Quiet: quiet, Version: person.Version})
+		s.person(person)
+	}
+	// The reporters first: once a row is gone, the floor is what tells an old report,
+	// and the need what brings back what is missing.
+	for id := range view.Reporters {
+		if err := l.amend(ctx, tenant, id, &s); err != nil {
+			return err
 		}
 	}
-	// The reporters first: once a row is gone, the floor is what tells an old report.
-	for _, r := range next {
-		if err := l.Store.SavePeople(ctx, tenant, nil, &r); errors.Is(err, ErrChanged) {
-			return nil // it was heard this instant; the next sweep looks again
-		} else if err != nil {
+	return l.rewrite(ctx, tenant, s.changed)
+}
+
+// sweeping is one look at everybody's reports.
+type sweeping struct {
+	view  View
+	now   time.Time
+	names *directory.Index // nil when names can't be checked
+
+	changed []Person
+	floors  map[string]Report // by reporter: the newest of those that are forgotten
+	missed  map[string]bool   // by reporter: something that counts is removed
+}
+
+func (s *sweeping) person(person Person) {
+	kept, quiet := make([]Report, 0, len(person.Reports)), true
+	for _, report := range person.Reports {
+		reporter, known := s.view.Reporters[report.Reporter]
+		counts := known && reporter.Valid(report)
+		switch {
+		case counts && !report.Active() && s.now.Sub(report.At) > forgetAfter:
+			s.forget(report)
+		case counts && s.view.On && s.stays(person, report):
+			kept = append(kept, report)
+		default:
+			s.missed[report.Reporter] = s.missed[report.Reporter] || counts && (report.Active() || !s.view.On)
+			quiet = quiet && !report.Active()
+		}
+	}
+	if len(kept) < len(person.Reports) {
+		s.changed = append(s.changed, Person{ID: person.ID, Reports: kept, Quiet: quiet, Version: person.Version})
+	}
+}
+
+// forget notes which report the reporter's floor has to cover.
+func (s *sweeping) forget(report Report) {
+	before, ok := s.floors[report.Reporter]
+	if !ok || report.Epoch > before.Epoch || report.Epoch == before.Epoch && report.Seq > before.Seq {
+		s.floors[report.Reporter] = report
+	}
+}
+
+// stays reports whether the name under which something was said still is the
+// person's.
+func (s *sweeping) stays(person Person, report Report) bool {
+	if s.names == nil || !report.Active() {
+		return true
+	}
+	owner, found := s.names.Find(report.User)
+	return found == directory.Found && owner.ID == person.ID
+}
+
+// amend changes the reporter's row as far as that is needed; false when it is not.
+func (s *sweeping) amend(r *Reporter) bool {
+	changed := false
+	if floor, ok := s.floors[r.ID]; ok && floor.Epoch == r.Epoch && floor.Seq > r.Floor {
+		r.Floor, changed = floor.Seq, true
+	}
+	if s.missed[r.ID] && r.Need == "" {
+		r.Need, r.NeedSince, r.Ended, changed = NeedMissed, s.now, 0, true
+	}
+	return changed
+}
+
+// amend stores what a sweep found out about a reporter, which may be busy.
+func (l *Ledger) amend(ctx context.Context, tenant, id string, s *sweeping) error {
+	r := s.view.Reporters[id]
+	for try := 0; s.amend(&r); try++ {
+		r.written()
+		err := l.Store.SavePeople(ctx, tenant, nil, &r)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, ErrChanged) || try == attempts {
 			return fmt.Errorf("store a reporter: %w", err)
 		}
+		if err := pause(ctx, try); err != nil {
+			return err
+		}
+		if r, err = l.Store.Reporter(ctx, tenant, id); err != nil {
+			return err
+		}
 	}
-	return l.rewrite(ctx, tenant, changed)
+	return nil
 }
 
 // rewrite stores rows. Those that somebody else wrote meanwhile are left to the
 // next sweep.
 func (l *Ledger) rewrite(ctx context.Context, tenant string, changed []Person) error {
 	woke := false
-	for rows := range slices.Chunk(changed, 40) {
+	for rows := range slices.Chunk(changed, MaxStep) {
 		err := l.Store.SavePeople(ctx, tenant, rows, nil)
 		if err != nil && !errors.Is(err, ErrChanged) {
 			return err
 		}
-		woke = woke || err == nil && slices.ContainsFunc(rows, func(p Person) bool { return !p.Quiet })
+		woke = woke || err == nil && slices.ContainsFunc(rows, loud)
 	}
 	if woke {
 		return l.Wake(ctx, tenant)

@@ -20,8 +20,12 @@ type Details struct {
 	Status int    `json:"status"`
 	// Detail says what happened and why, in words, without secrets or names.
 	Detail string `json:"detail,omitempty"`
-	// Code is the vendor's code, such as AADSTS50173. Empty when there is none.
+	// Code is a stable word, or the vendor's code such as AADSTS50173. Empty when
+	// there is none.
 	Code string `json:"code,omitempty"`
+	// Epoch is the reporter's epoch in force, nil where there is none or where it
+	// has nothing to do with the refusal.
+	Epoch *int64 `json:"epoch,omitempty"`
 	// Since is when the cause was first seen, UTC. Zero is left out.
 	Since time.Time `json:"since,omitzero"`
 	// NextStep says what to do; Who says who must do it:

@@ -22,14 +22,9 @@ type Calls struct{ Storage *Storage }
 
 var _ calls.Store = Calls{}
 
-const (
-	// pointReads is up to how many people are read one by one; more are read in one
-	// range.
-	pointReads = 12
-	// stepPeople is how many people one transaction takes: two rows each, and one of
-	// the reporter.
-	stepPeople = 49
-)
+// pointReads is up to how many people are read one by one; more are read in one
+// range.
+const pointReads = 12
 
 // People implements [calls.Store].
 func (c Calls) People(ctx context.Context, tenant string, ids []presence.UserID) (map[presence.UserID]calls.Person, error) {
@@ -93,45 +88,53 @@ func personOf(row Row) (calls.Person, error) {
 	return person, err
 }
 
-// SavePeople implements [calls.Store]. A transaction whose answer was lost counts
-// as [calls.ErrChanged] when it is met again: who reads anew sees what is there.
+// Reporter implements [calls.Store].
+func (c Calls) Reporter(ctx context.Context, tenant, id string) (calls.Reporter, error) {
+	row, err := c.Storage.Get(ctx, tenant, RowReporter+EncodeKey(id))
+	if err != nil {
+		return calls.Reporter{}, fmt.Errorf("read a reporter: %w", err)
+	}
+	var reporter calls.Reporter
+	err = decodeJSON(row, &reporter)
+	reporter.Version = row.ETag
+	return reporter, err
+}
+
+// SavePeople implements [calls.Store]: one transaction. One whose answer was lost
+// counts as [calls.ErrChanged] when it is met again: who reads anew sees what is
+// there.
 func (c Calls) SavePeople(ctx context.Context, tenant string, people []calls.Person, reporter *calls.Reporter) error {
-	if len(people) == 0 && reporter == nil {
+	now := time.Now().UTC()
+	var writes []Write
+	for _, person := range people {
+		rows, err := personWrites(tenant, person, now)
+		if err != nil {
+			return err
+		}
+		writes = append(writes, rows...)
+	}
+	if reporter != nil {
+		row, err := jsonRow(tenant, RowReporter+EncodeKey(reporter.ID), reporter.Version, reporter)
+		if err != nil {
+			return err
+		}
+		kind := ReplaceRow
+		if reporter.Version == "" {
+			kind = InsertRow
+		}
+		writes = append(writes, Write{kind, row})
+	}
+	if len(writes) == 0 {
 		return nil
 	}
-	now := time.Now().UTC()
-	for {
-		step := people[:min(len(people), stepPeople)]
-		people = people[len(step):]
-		var writes []Write
-		for _, person := range step {
-			rows, err := personWrites(tenant, person, now)
-			if err != nil {
-				return err
-			}
-			writes = append(writes, rows...)
-		}
-		if len(people) == 0 && reporter != nil {
-			row, err := jsonRow(tenant, RowReporter+EncodeKey(reporter.ID), reporter.Version, reporter)
-			if err != nil {
-				return err
-			}
-			kind := ReplaceRow
-			if reporter.Version == "" {
-				kind = InsertRow
-			}
-			writes = append(writes, Write{kind, row})
-		}
-		if err := c.Storage.Transact(ctx, writes); err != nil {
-			if errors.Is(err, ErrExists) || errors.Is(err, ErrChanged) || errors.Is(err, ErrNotFound) {
-				return calls.ErrChanged
-			}
-			return fmt.Errorf("store reports: %w", err)
-		}
-		if len(people) == 0 {
-			return nil
-		}
+	err := c.Storage.Transact(ctx, writes)
+	if lost(err) {
+		return calls.ErrChanged
 	}
+	if err != nil {
+		return fmt.Errorf("store reports: %w", err)
+	}
+	return nil
 }
 
 func personWrites(tenant string, person calls.Person, now time.Time) ([]Write, error) {
