@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"procallteams/dev/azurite"
 	"procallteams/dev/cloud"
 	"procallteams/dev/funchost"
 )
@@ -23,15 +25,24 @@ const (
 	AfterUCServer Point = "after UCServer's 2xx, before the cursor moves"
 	DuringPoll    Point = "while a poll is open"
 	DuringUpkeep  Point = "during upkeep"
+
+	AfterReport Point = "after a report was stored, before the bridge answers"
+	AfterStep   Point = "after the intent or the result of a write was stored, before the bridge knows"
+	DuringWrite Point = "after a write reached Graph, before its work"
+	AfterWrite  Point = "after Graph's answer to a write, before its result is stored"
 )
 
 // points is the order of the first round, shuffled by the seed.
 var points = []Point{AfterGraph, AfterAppend, AfterUCServer, DuringPoll, DuringUpkeep}
 
+// callPoints are those that only a run with calls passes.
+var callPoints = []Point{AfterReport, AfterStep, DuringWrite, AfterWrite}
+
 // groups are whose process dies at a point.
 var groups = map[Point]string{
 	AfterGraph: "function:presencesync", AfterAppend: "function:presencesync", AfterUCServer: "function:presencepush",
 	DuringPoll: "http", DuringUpkeep: "function:upkeep",
+	AfterReport: "http", AfterStep: "function:presenceset", DuringWrite: "function:presenceset", AfterWrite: "function:presenceset",
 }
 
 // planned is one kill: it is armed at an offset and happens at the next passage
@@ -42,7 +53,7 @@ type planned struct {
 }
 
 // plan spreads n kills over the run, so that the seed alone decides them.
-func plan(seed uint64, n int, duration time.Duration) []planned {
+func plan(seed uint64, n int, duration time.Duration, points []Point) []planned {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	var list []planned
 	var round []Point
@@ -81,13 +92,27 @@ type killer struct {
 func newKiller(c *cloud.Cloud, log func(string, ...any)) *killer {
 	k := &killer{cloud: c, log: log}
 	c.Graph.OnAnswer(func(path string) {
-		if strings.HasSuffix(path, "/getPresencesByUserId") {
+		switch {
+		case strings.HasSuffix(path, "/getPresencesByUserId"):
 			k.passing(AfterGraph, anyInstance)
+		case isWrite(path):
+			k.passing(AfterWrite, anyInstance)
 		}
 	})
-	c.Wire.OnResponse(func(kind string, _ *http.Request, status int) {
-		if kind == "table.transaction" && status == http.StatusAccepted {
-			k.passing(AfterAppend, anyInstance)
+	c.Graph.OnRequest(func(path string) {
+		if isWrite(path) {
+			k.passing(DuringWrite, anyInstance)
+		}
+	})
+	c.Wire.OnResponse(func(kind string, r *http.Request, status int) {
+		if kind != "table.transaction" || status != http.StatusAccepted {
+			return
+		}
+		rows := azurite.Rows(r)
+		for prefix, point := range map[string]Point{"now-feed": AfterAppend, "call-": AfterReport, "session-": AfterStep} {
+			if slices.ContainsFunc(rows, func(row string) bool { return strings.HasPrefix(row, prefix) }) {
+				k.passing(point, anyInstance)
+			}
 		}
 	})
 	c.UCServer.OnAnswered(func() { k.passing(AfterUCServer, anyInstance) })
@@ -104,6 +129,10 @@ func newKiller(c *cloud.Cloud, log func(string, ...any)) *killer {
 		}
 	})
 	return k
+}
+
+func isWrite(path string) bool {
+	return strings.HasSuffix(path, "/setPresence") || strings.HasSuffix(path, "/clearPresence")
 }
 
 // anyInstance stands for every instance of a group, where it is unknown which one

@@ -6,8 +6,10 @@ import (
 	"time"
 )
 
+var all = append(slices.Clone(points), callPoints...)
+
 func TestTheSeedAloneDecidesTheKills(t *testing.T) {
-	first, again, other := plan(7, 7, time.Minute), plan(7, 7, time.Minute), plan(8, 7, time.Minute)
+	first, again, other := plan(7, 9, time.Minute, all), plan(7, 9, time.Minute, all), plan(8, 9, time.Minute, all)
 	if !slices.Equal(first, again) {
 		t.Errorf("the same seed plans %v and %v", first, again)
 	}
@@ -18,7 +20,7 @@ func TestTheSeedAloneDecidesTheKills(t *testing.T) {
 
 func TestEveryPointIsVisitedInTheFirstRound(t *testing.T) {
 	var seen []Point
-	list := plan(1, len(points), time.Minute)
+	list := plan(1, len(all), time.Minute, all)
 	for i, kill := range list {
 		if slices.Contains(seen, kill.point) {
 			t.Errorf("%s comes twice", kill.point)

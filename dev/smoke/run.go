@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +26,17 @@ type Options struct {
 	Kills    int
 	Schedule string // PRESENCE_SYNC_SCHEDULE
 	Dist     string
+	// Calls is about how many people are on the phone at a time, none of them at
+	// zero; CallRate is begins and ends of calls a second.
+	Calls    int
+	CallRate float64
+	// Budget is the requests per 30 s that Graph allows and the bridge is told.
+	Budget int
+	// Disturb lets some writes come late or lose their answer, and UCServer restart.
+	Disturb bool
+	// Hold is for how long everything must be right in the end: late repetitions
+	// must not undo it.
+	Hold time.Duration
 	// GraphLatency delays every answer of Graph.
 	GraphLatency time.Duration
 	// Settle bounds the wait for both consumers to be equal to Teams, before and
@@ -37,7 +50,8 @@ type Options struct {
 
 // Default is the run of make smoke.
 var Default = Options{
-	Users: 2000, Rate: 150, Duration: time.Minute, Seed: 1, Kills: 7, Schedule: "* * * * * *", Settle: 3 * time.Minute,
+	Users: 2000, Rate: 150, Duration: time.Minute, Seed: 1, Kills: 9, Schedule: "* * * * * *", Settle: 3 * time.Minute,
+	CallRate: 10, Budget: 1500, Disturb: true, Hold: 45 * time.Second,
 }
 
 // Report is the outcome, as one JSON object.
@@ -64,15 +78,31 @@ type Report struct {
 	StorageOps  int     `json:"storage_operations"`
 	HandlerRuns int     `json:"handler_starts"`
 
+	Calls         int   `json:"calls"`        // that began
+	CallChanges   int   `json:"call_changes"` // that began or ended
+	CallsActive   int   `json:"calls_active"` // in the end
+	CallsWrong    int   `json:"calls_wrong"`  // people whom Teams shows otherwise in the end
+	Writes        int   `json:"writes"`       // setPresence and clearPresence
+	Throttled     int   `json:"throttled"`    // answers 429
+	CallsMeasured int   `json:"calls_measured"`
+	CallP50       int64 `json:"call_p50_ms"`
+	CallP99       int64 `json:"call_p99_ms"`
+	CallP99Killed int64 `json:"call_p99_after_kill_ms"`
+	Echoes        int   `json:"echoes"` // our own session held as a contribution of Teams, or the reverse
+
 	// Points says how often each point was hit.
 	Points map[Point]int `json:"points"`
-	// Losses and Breaches explain the first few.
-	Losses   []string `json:"losses,omitempty"`
-	Breaches []string `json:"breaches,omitempty"`
+	// Wrong, Losses and Breaches explain the first few, LateCalls the slowest.
+	Wrong     []string `json:"wrong,omitempty"`
+	LateCalls []string `json:"late_calls,omitempty"`
+	Losses    []string `json:"losses,omitempty"`
+	Breaches  []string `json:"breaches,omitempty"`
 }
 
 // Failed reports whether the run broke a promise.
-func (r Report) Failed() bool { return r.Lost > 0 || r.Reordered > 0 || r.Violations > 0 }
+func (r Report) Failed() bool {
+	return r.Lost > 0 || r.Reordered > 0 || r.Violations > 0 || r.CallsWrong > 0 || r.Echoes > 0
+}
 
 // Run makes one run. An error means that it could not be made or judged.
 func Run(ctx context.Context, o Options) (report Report, err error) {
@@ -91,35 +121,58 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	}
 	defer func() { err = errors.Join(err, c.Stop()) }()
 
+	c.Graph.Configure(graph.Settings{PresenceLimit: o.Budget})
 	if o.GraphLatency > 0 {
 		c.Graph.Inject(graph.Fault{Kind: graph.Latency, Milliseconds: int(o.GraphLatency.Milliseconds())})
 	}
+	reporter := &ucserver.Reporter{BaseURL: c.URL, MaxBackoff: time.Second, Unmarked: halfMarked}
+	c.UCServer.Inbox().OnApplied(reporter.Teams)
 	log("signing in, consenting, switching everyone on")
 	integration, err := c.Integrate(ctx)
 	if err != nil {
 		return report, err
 	}
+	if err := direct(ctx, c, integration, o); err != nil {
+		return report, err
+	}
 	killer := newKiller(c, log)
 	poller := &ucserver.Poller{BaseURL: c.URL, Token: integration.Token, MaxBackoff: time.Second}
-	ctxPoll, stopPolling := context.WithCancel(ctx)
-	var polling sync.WaitGroup
-	polling.Go(func() { _ = poller.Run(ctxPoll) })
-	defer polling.Wait()
-	defer stopPolling()
+	reporter.Token = integration.Token
+	ctxRun, stop := context.WithCancel(ctx)
+	var machines sync.WaitGroup
+	machines.Go(func() { _ = poller.Run(ctxRun) })
+	defer machines.Wait()
+	defer stop()
 	inboxes := map[string]*ucserver.Inbox{"poll": poller.Inbox(), "push": c.UCServer.Inbox()}
 
-	if _, err := settle(ctx, c, inboxes, o.Settle); err != nil {
+	if _, err := settle(ctx, c, inboxes, nil, o.Settle, 0); err != nil {
 		return report, fmt.Errorf("wait for the first equal state: %w", err)
+	}
+	var people *phones
+	if o.Calls > 0 {
+		people = newPhones(c, reporter, o.Seed)
+		people.start(o.Calls)
+		machines.Go(func() { _ = reporter.Run(ctxRun) })
+		took, err := settle(ctx, c, inboxes, people, o.Settle, 0)
+		if err != nil {
+			return report, fmt.Errorf("wait for the first calls: %w", err)
+		}
+		log("%d people are on the phone, and Teams shows it after %.1f s", o.Calls, took.Seconds())
+	}
+	if o.Disturb {
+		c.Graph.Inject(graph.Fault{Kind: graph.Late, Probability: 0.02, Milliseconds: 1500})
+		c.Graph.Inject(graph.Fault{Kind: graph.DropAfter, Path: "/setPresence", Probability: 0.005})
+		c.Graph.Inject(graph.Fault{Kind: graph.DropAfter, Path: "/clearPresence", Probability: 0.005})
 	}
 	log("both consumers are equal to Teams; moving at %.0f changes a second for %s", o.Rate, o.Duration)
 	c.Wire.Reset()
 	asked := len(c.Graph.Requests())
 
 	run := Evidence{Begin: time.Now()}
-	report.Missed = move(ctx, c, killer, o, log)
+	report.Missed = move(ctx, c, killer, people, o, log)
 	run.End = time.Now()
 	log("the movement has ended; waiting until both consumers are equal to Teams")
-	settled, late := settle(ctx, c, inboxes, o.Settle)
+	settled, late := settle(ctx, c, inboxes, people, o.Settle, o.Hold)
 	if late != nil {
 		log("%v", late)
 	}
@@ -143,13 +196,62 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	}
 	for name, inbox := range inboxes {
 		for _, breach := range inbox.Violations() {
-			report.Violations++
-			if len(report.Breaches) < 20 {
-				report.Breaches = append(report.Breaches, name+": "+breach)
-			}
+			report.broken(name + ": " + breach)
 		}
 	}
+	report.judgeCalls(c, people, inboxes, run, asked)
 	return report, nil
+}
+
+// direct chooses the directions of the run, and what Graph allows.
+func direct(ctx context.Context, c *cloud.Cloud, i *cloud.Integration, o Options) error {
+	var settings map[string]any
+	if err := c.API(ctx, i.Browser, http.MethodGet, "integration", nil, &settings); err != nil {
+		return err
+	}
+	delete(settings, "fixed")
+	settings["graphBudget"], settings["proCallToTeams"] = o.Budget, "everyone"
+	if o.Calls == 0 {
+		settings["proCallToTeams"] = "nobody"
+	}
+	return c.API(ctx, i.Browser, http.MethodPut, "integration", settings, nil)
+}
+
+func (r *Report) broken(breach string) {
+	r.Violations++
+	if len(r.Breaches) < 20 {
+		r.Breaches = append(r.Breaches, breach)
+	}
+}
+
+func (r *Report) wrong(list []string) int {
+	r.Wrong = append(r.Wrong, list[:min(len(list), 20)]...)
+	return len(list)
+}
+
+// judgeCalls compares the phone with Teams, and says how quickly it came there.
+// asked is how many requests Graph had seen when the run began.
+func (r *Report) judgeCalls(c *cloud.Cloud, p *phones, inboxes map[string]*ucserver.Inbox, run Evidence, asked int) {
+	requests := c.Graph.Requests()
+	r.Throttled = throttledOf(requests)
+	for _, breach := range overstated(requests) {
+		r.broken(breach)
+	}
+	if p == nil {
+		return
+	}
+	for _, breach := range p.reporter.Violations() {
+		r.broken(breach)
+	}
+	r.CallsActive, r.CallsWrong, r.Echoes = len(p.reporter.OnPhone()), r.wrong(wrongCalls(c, p)), r.wrong(echoes(c, inboxes))
+	r.Writes = len(writesOf(requests[asked:]))
+	e := CallEvidence{Writes: writesOf(requests), Shown: run.Truth, Begin: run.Begin, End: run.End, Kills: run.Kills}
+	for _, event := range p.reporter.Log() {
+		e.Events = append(e.Events, CallEvent{p.ids[event.User], event.OnPhone, event.At, event.Sent})
+	}
+	v := JudgeCalls(e)
+	r.Calls, r.CallChanges, r.CallsMeasured, r.LateCalls = v.Begun, v.Changes, v.Measured, v.Late
+	r.CallP50, r.CallP99, r.CallP99Killed = v.P50.Milliseconds(), v.P99.Milliseconds(), v.P99AfterKill.Milliseconds()
 }
 
 func (r *Report) fill(v Verdict, kills []Kill) {
@@ -203,16 +305,21 @@ func collect(run *Evidence, c *cloud.Cloud, inboxes map[string]*ucserver.Inbox) 
 	return nil
 }
 
-// move lets people move and processes die, and returns how many kills found
-// nobody at their point.
-func move(ctx context.Context, c *cloud.Cloud, k *killer, o Options, log func(string, ...any)) int {
+// move lets people move and talk and processes die, and returns how many kills
+// found nobody at their point.
+func move(ctx context.Context, c *cloud.Cloud, k *killer, people *phones, o Options, log func(string, ...any)) int {
 	moving, cancel := context.WithTimeout(ctx, o.Duration)
 	defer cancel()
 	var walk sync.WaitGroup
 	walk.Go(func() { c.Graph.Move(moving, o.Rate) })
 	defer walk.Wait()
+	where := points
+	if people != nil && o.CallRate > 0 {
+		walk.Go(func() { people.ring(moving, o) })
+		where = append(slices.Clone(points), callPoints...)
+	}
 	begin, missed := time.Now(), 0
-	for _, kill := range plan(o.Seed, o.Kills, o.Duration) {
+	for _, kill := range plan(o.Seed, o.Kills, o.Duration, where) {
 		select {
 		case <-time.After(time.Until(begin.Add(kill.offset))):
 		case <-moving.Done():
@@ -251,31 +358,27 @@ func holds(b *ucserver.Inbox) map[string]State {
 	return final
 }
 
-// settle waits until every consumer is equal to Teams and returns how long it
-// took.
-func settle(ctx context.Context, c *cloud.Cloud, inboxes map[string]*ucserver.Inbox, patience time.Duration) (time.Duration, error) {
+// settle waits until every consumer is equal to Teams, and Teams to the phones,
+// and stays so for a while. It returns how long it took, without that while.
+func settle(ctx context.Context, c *cloud.Cloud, inboxes map[string]*ucserver.Inbox, people *phones, patience, hold time.Duration) (time.Duration, error) {
 	start := time.Now()
+	var equal time.Time // since when
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		want := truth(c)
-		var behind []string
-		for name, inbox := range inboxes {
-			if got := holds(inbox); !maps.Equal(got, want) {
-				wrong := 0
-				for user, state := range want {
-					if got[user] != state {
-						wrong++
-					}
-				}
-				behind = append(behind, fmt.Sprintf("%s holds %d people, %d of %d are not as in Teams", name, len(got), wrong, len(want)))
-			}
+		behind := differences(c, inboxes, people)
+		now := time.Now()
+		switch {
+		case len(behind) > 0:
+			equal = time.Time{}
+		case equal.IsZero():
+			equal = now
 		}
-		if len(behind) == 0 {
-			return time.Since(start), nil
+		if !equal.IsZero() && now.Sub(equal) >= hold {
+			return equal.Sub(start), nil
 		}
-		if time.Since(start) > patience {
-			return time.Since(start), fmt.Errorf("not equal to Teams after %s: %v", patience, behind)
+		if equal.IsZero() && now.Sub(start) > patience {
+			return now.Sub(start), fmt.Errorf("not equal after %s: %v", patience, behind)
 		}
 		select {
 		case <-ticker.C:
@@ -283,4 +386,25 @@ func settle(ctx context.Context, c *cloud.Cloud, inboxes map[string]*ucserver.In
 			return time.Since(start), ctx.Err()
 		}
 	}
+}
+
+// differences says who is behind: a consumer behind Teams, Teams behind the phones.
+func differences(c *cloud.Cloud, inboxes map[string]*ucserver.Inbox, people *phones) []string {
+	want := truth(c)
+	var behind []string
+	for name, inbox := range inboxes {
+		if got := holds(inbox); !maps.Equal(got, want) {
+			wrong := 0
+			for user, state := range want {
+				if got[user] != state {
+					wrong++
+				}
+			}
+			behind = append(behind, fmt.Sprintf("%s holds %d people, %d of %d are not as in Teams", name, len(got), wrong, len(want)))
+		}
+	}
+	if wrong := wrongCalls(c, people); len(wrong) > 0 {
+		behind = append(behind, fmt.Sprintf("Teams shows %d people otherwise than the phone, as: %s", len(wrong), wrong[0]))
+	}
+	return behind
 }

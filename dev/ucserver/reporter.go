@@ -29,8 +29,9 @@ type Reporter struct {
 	// Client is http.DefaultClient when nil.
 	Client *http.Client
 	Now    func() time.Time // time.Now when nil
-	// Unmarked leaves out external on what Teams caused.
-	Unmarked bool
+	// Unmarked says for whom external is left out on what Teams caused; nil: for
+	// nobody.
+	Unmarked func(user string) bool
 	// Collect is how long changes are gathered for one batch: 20 ms when zero.
 	Collect time.Duration
 	// Heartbeat is the longest pause between two messages: 60 s when zero.
@@ -385,7 +386,7 @@ func (r *Reporter) item(user string, l *line) item {
 	case !l.since.IsZero():
 		i.State, i.Reasons, i.Since = "busy", []string{"call"}, l.since.UTC()
 	case l.teams != "":
-		i.State, i.External, i.Since = l.teams, !r.Unmarked, l.begun.UTC()
+		i.State, i.External, i.Since = l.teams, r.Unmarked == nil || !r.Unmarked(user), l.begun.UTC()
 		if l.call {
 			i.Reasons = []string{"call"}
 		}

@@ -288,7 +288,7 @@ func TestWhatTeamsContributesIsShownAndMarked(t *testing.T) {
 	}
 	for _, unmarked := range []bool{false, true} {
 		t.Run(fmt.Sprintf("unmarked %v", unmarked), func(t *testing.T) {
-			r := &ucserver.Reporter{Unmarked: unmarked}
+			r := &ucserver.Reporter{Unmarked: func(string) bool { return unmarked }}
 			l := reporting(t, r)
 			shows := func(want report) {
 				t.Helper()
