@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Item is one report as it arrives. Its fields are those of the HTTP contract
@@ -114,90 +115,107 @@ func parseState(word string) (State, error) {
 	return "", errors.New("state: must be available, busy, absent, doNotDisturb, unknown or outOfOrder")
 }
 
+// itemText is an item's JSON.
+type itemText struct {
+	User     string   `json:"user"`
+	State    *string  `json:"state"`
+	Reasons  []string `json:"reasons"`
+	Raw      *uint32  `json:"raw"`
+	External bool     `json:"external"`
+	Manual   *struct {
+		State string  `json:"state"`
+		Until *string `json:"until"`
+	} `json:"manual"`
+	Since *string `json:"since"`
+	Seq   *int64  `json:"seq"`
+}
+
 // ParseItem reads one item. The error says in words what is wrong; the item then
 // still has the user and the seq, as far as they could be read, so that the
 // refusal can name them.
 func ParseItem(text []byte) (Item, error) {
-	var in struct {
-		User     string   `json:"user"`
-		State    *string  `json:"state"`
-		Reasons  []string `json:"reasons"`
-		Raw      *uint32  `json:"raw"`
-		External bool     `json:"external"`
-		Manual   *struct {
-			State string     `json:"state"`
-			Until *time.Time `json:"until"`
-		} `json:"manual"`
-		Since *time.Time `json:"since"`
-		Seq   *int64     `json:"seq"`
-	}
+	var in itemText
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(&in)
 	item := Item{User: in.User, External: in.External, Seq: -1}
-	if in.Seq != nil && *in.Seq >= 0 && *in.Seq <= maxInteger {
+	wrong, isType := errors.AsType[*json.UnmarshalTypeError](err)
+	if in.Seq != nil && *in.Seq >= 0 && *in.Seq <= maxInteger && !(isType && wrong.Field == "seq") {
 		item.Seq = *in.Seq
 	}
-	if len(item.User) > maxUser {
+	var faults [5]error
+	if utf8.RuneCountInString(in.User) > maxUser {
 		item.User = ""
 	}
 	if err != nil {
 		return item, itemFault(err)
 	}
-	var faults []error
-	fault := func(err error) {
-		if err != nil {
-			faults = append(faults, err)
-		}
-	}
-	if strings.TrimSpace(in.User) == "" || len(in.User) > maxUser {
-		fault(errors.New("user: 1 to 256 characters"))
+	if strings.TrimSpace(item.User) == "" {
+		faults[0] = errors.New("user: 1 to 256 characters")
 	}
 	if in.Seq != nil && item.Seq < 0 {
-		fault(fmt.Errorf("seq: must be 0 to %d", maxInteger))
+		faults[1] = fmt.Errorf("seq: must be 0 to %d", maxInteger)
 	}
-	if in.Since != nil {
-		item.Since = in.Since.UTC()
-	}
-	var rawState State
-	var rawReasons Reason
+	item.Since, faults[2] = parseTime("since", in.Since)
+	item.State, item.Reasons, faults[3] = in.presence()
+	item.Manual, faults[4] = in.manual()
+	return item, errors.Join(faults[:]...)
+}
+
+// presence returns what the item says in words, as a number, or both.
+func (in itemText) presence() (State, Reason, error) {
 	switch {
 	case in.Raw == nil && in.State == nil:
-		fault(errors.New("state or raw is missing"))
+		return "", 0, errors.New("state or raw is missing")
 	case in.State == nil && in.Reasons != nil:
-		fault(errors.New("reasons without state"))
+		return "", 0, errors.New("reasons without state")
+	case in.State == nil:
+		return ParseRaw(*in.Raw)
 	}
-	if in.Raw != nil {
-		rawState, rawReasons, err = ParseRaw(*in.Raw)
-		fault(err)
-		item.State, item.Reasons = rawState, rawReasons
+	state, fault := parseState(*in.State)
+	reasons, fault2 := parseReasons(in.Reasons)
+	if err := errors.Join(fault, fault2); err != nil || in.Raw == nil {
+		return state, reasons, err
 	}
-	if in.State != nil {
-		state, stateErr := parseState(*in.State)
-		reasons, reasonsErr := parseReasons(in.Reasons)
-		fault(stateErr)
-		fault(reasonsErr)
-		if in.Raw != nil && in.Reasons == nil {
-			reasons = rawReasons // only the state is said twice
-		}
-		if in.Raw != nil && len(faults) == 0 && (state != rawState || reasons != rawReasons) {
-			fault(errors.New("raw says something else than state and reasons"))
-		}
-		item.State, item.Reasons = state, reasons
+	rawState, rawReasons, err := ParseRaw(*in.Raw)
+	if in.Reasons == nil {
+		reasons = rawReasons // only the state is said twice
 	}
-	if in.Manual != nil {
-		state, err := parseState(in.Manual.State)
-		if err != nil {
-			fault(errors.New("manual." + err.Error()))
-		}
-		if state == DoNotDisturb { // others are the person's and UCServer's business
-			item.Manual = &Manual{State: state}
-			if in.Manual.Until != nil {
-				item.Manual.Until = in.Manual.Until.UTC()
-			}
-		}
+	if err == nil && (state != rawState || reasons != rawReasons) {
+		err = errors.New("raw says something else than state and reasons")
 	}
-	return item, errors.Join(faults...)
+	return state, reasons, err
+}
+
+// manual returns a choice by hand that may be written to Teams. Others are the
+// person's and UCServer's business.
+func (in itemText) manual() (*Manual, error) {
+	if in.Manual == nil {
+		return nil, nil
+	}
+	state, err := parseState(in.Manual.State)
+	if err != nil {
+		return nil, errors.New("manual." + err.Error())
+	}
+	until, err := parseTime("manual.until", in.Manual.Until)
+	if err != nil || state != DoNotDisturb {
+		return nil, err
+	}
+	return &Manual{State: state, Until: until}, nil
+}
+
+// parseTime reads a time of RFC 3339; none is the zero time.
+func parseTime(name string, text *string) (time.Time, error) {
+	if text == nil {
+		return time.Time{}, nil
+	}
+	var at time.Time
+	err := at.UnmarshalText([]byte(*text))
+	// Others can't be written as text again.
+	if at = at.UTC(); err != nil || at.Year() < 1 || at.Year() > 9999 {
+		return time.Time{}, errors.New(name + ": no time such as 2026-11-24T03:50:49Z (RFC 3339)")
+	}
+	return at, nil
 }
 
 // itemFault says what is wrong with an item's JSON without quoting it.
@@ -206,10 +224,11 @@ func itemFault(err error) error {
 		if wrong.Field == "" {
 			return errors.New("the item must be an object")
 		}
-		return fmt.Errorf("%s: must not be a %s", wrong.Field, wrong.Value)
-	}
-	if _, ok := errors.AsType[*time.ParseError](err); ok {
-		return errors.New("since, or manual.until, is no time such as 2026-11-24T03:50:49Z (RFC 3339)")
+		kind, _, _ := strings.Cut(wrong.Value, " ") // a number that does not fit comes with its digits
+		if wrong.Field == "raw" || wrong.Field == "seq" {
+			return fmt.Errorf("%s: must be a whole number that fits, not this %s", wrong.Field, kind)
+		}
+		return fmt.Errorf("%s: must not be a %s", wrong.Field, kind)
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok && len(name) < 40 {
 		return fmt.Errorf("the item has a member that does not exist: %s", name)
