@@ -15,10 +15,10 @@ import (
 type functions struct {
 	consentStart, consentCallback, console, credentials http.Handler
 	health, integration, status                         http.Handler
-	presenceSnapshot, presenceChanges                   http.Handler
+	presenceSnapshot, presenceChanges, telephony, users http.Handler
 
-	presenceSync, upkeep func(context.Context, host.Tick) error
-	presencePush         func(context.Context, []byte) error
+	presenceSync, upkeep      func(context.Context, host.Tick) error
+	presencePush, presenceSet func(context.Context, []byte) error
 }
 
 // register is the one table that names, routes and bindings live in beside
@@ -33,9 +33,12 @@ func (f functions) register(h *host.Host) {
 	h.HTTP("presencechanges", "req", "v1/presence/changes", f.presenceChanges)
 	h.HTTP("presencesnapshot", "req", "v1/presence", f.presenceSnapshot)
 	h.HTTP("status", "req", "status", f.status)
+	h.HTTP("telephony", "req", "v1/telephony", f.telephony)
+	h.HTTP("users", "req", "v1/users", f.users)
 	h.Timer("presencesync", "timer", f.presenceSync)
 	h.Timer("upkeep", "timer", f.upkeep)
 	h.Queue("presencepush", "wakeup", storage.PresencePushQueue, f.presencePush)
+	h.Queue("presenceset", "wakeup", storage.PresenceSetQueue, f.presenceSet)
 }
 
 // refusing are functions that all refuse with the faults of the app settings,
@@ -49,15 +52,17 @@ func refusing(faults error, log *slog.Logger) functions {
 		})
 	})
 	tick := func(ctx context.Context, _ host.Tick) error { return faults }
+	// A wake-up may be lost, upkeep finds the work again: failing here would only move
+	// it to the poison queue.
+	wakeUp := func(ctx context.Context, _ []byte) error {
+		host.Log(ctx, log).Error("wake-up refused", "error", faults.Error())
+		return nil
+	}
 	return functions{
 		consentStart: refuse, consentCallback: refuse, console: refuse, credentials: refuse,
 		health: health.Function{Version: buildVersion()}.Faulty(faults), integration: refuse, status: refuse, presenceSnapshot: refuse, presenceChanges: refuse,
 		presenceSync: tick, upkeep: tick,
-		presencePush: func(ctx context.Context, _ []byte) error {
-			// A wake-up may be lost, upkeep finds the work again: failing here would
-			// only move it to the poison queue.
-			host.Log(ctx, log).Error("push refused", "error", faults.Error())
-			return nil
-		},
+		telephony: refuse, users: refuse,
+		presencePush: wakeUp, presenceSet: wakeUp,
 	}
 }

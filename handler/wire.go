@@ -18,12 +18,17 @@ import (
 	integrationfunc "procallteams/functions/integration"
 	"procallteams/functions/presencechanges"
 	"procallteams/functions/presencepush"
+	"procallteams/functions/presenceset"
 	"procallteams/functions/presencesnapshot"
 	"procallteams/functions/presencesync"
 	"procallteams/functions/status"
+	"procallteams/functions/telephony"
 	"procallteams/functions/upkeep"
+	"procallteams/functions/users"
 	"procallteams/internal/access"
+	"procallteams/internal/calls"
 	"procallteams/internal/consent"
+	"procallteams/internal/directory"
 	"procallteams/internal/entra"
 	"procallteams/internal/feed"
 	"procallteams/internal/graph"
@@ -42,6 +47,11 @@ import (
 var (
 	_ presencesync.Graph  = (*graph.Client)(nil)
 	_ presencesync.Tokens = (*consent.Service)(nil)
+	_ presenceset.Graph   = (*graph.Client)(nil)
+	_ presenceset.Tokens  = (*consent.Service)(nil)
+	_ presenceset.Work    = storage.Calls{}
+	_ presenceset.Written = storage.Written{}
+	_ telephony.Ledger    = (*calls.Ledger)(nil)
 	_ console.SignIn      = (*consent.Service)(nil)
 	_ consent.Addresses   = (*entra.Client)(nil)
 	_ consent.Issuer      = (*entra.Client)(nil)
@@ -65,6 +75,9 @@ type clients struct {
 	gate     *access.Gate
 	setup    *access.Kept
 	signing  *access.Kept
+	// books and people are kept warm for every function of this process.
+	books  *feed.Shelf
+	people *directory.Cache
 }
 
 // connect builds the clients. Nothing is contacted yet.
@@ -99,6 +112,7 @@ func connect(b settings.Bootstrap, log *slog.Logger) (c clients, err error) {
 	c.gate = &access.Gate{Public: b.Public, Credentials: c.storage, Sessions: c.storage, Tenant: c.settings.Tenant, Now: c.now, Log: log}
 	c.setup = &access.Kept{Name: access.SetupCodeName, Vault: c.vault, Versions: c.storage, Make: access.MakeSetupCode}
 	c.signing = &access.Kept{Name: access.PushSecretName, Vault: c.vault, Versions: c.storage, Make: access.MakePushSecret}
+	c.books, c.people = &feed.Shelf{}, &directory.Cache{Read: c.storage.Directory}
 	return c, nil
 }
 
@@ -112,15 +126,16 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 	pusher := c.pusher()
 	reader := report.Reader{Settings: c.settings.Load, Now: c.storage.Now, Push: pusher.State, Interval: b.Interval}
 	keys := access.Credentials{Store: c.storage, Tenant: c.settings.Tenant, Audit: c.storage, Now: c.now}
-	editor := integration.Editor{Store: c.settings, Tenants: c.entra, Audit: c.storage, PushSecret: c.signing, Now: c.now}
+	editor := integration.Editor{Store: c.settings, Tenants: c.entra, Audit: c.storage, PushSecret: c.signing, Changed: c.tell, Now: c.now}
+	ledger, writer := c.ledger(), c.writer()
 	checks := c.checks()
 	feeds := poll.Feeds{
 		Watch: &feed.Watch[poll.View]{Read: c.view, Every: time.Second},
 		Open:  func(tenant string) feed.Reader { return c.storage.Feed(tenant) },
-		Books: &feed.Shelf{},
+		Books: c.books,
 	}
 	sync := &presencesync.Function{
-		Storage: c.storage, Settings: c.settings, Graph: c.graph, Tokens: c.consent, Books: feeds.Books,
+		Storage: c.storage, Settings: c.settings, Graph: c.graph, Tokens: c.consent, Books: c.books,
 		Names: filepath.Join(b.ScriptRoot, "config", "usermatching.csv"), Interval: b.Interval, Now: c.now, Log: log,
 	}
 	return functions{
@@ -142,9 +157,17 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 		}.ServeCaller),
 		presenceSnapshot: c.gate.Machine(access.Read, presencesnapshot.Function{Feeds: feeds, Log: log}.ServeConsumer),
 		presenceChanges:  c.gate.Machine(access.Read, presencechanges.Function{Feeds: feeds, Log: log}.ServeConsumer),
-		presenceSync:     sync.Run,
-		presencePush:     pusher.Run,
+		telephony:        c.gate.Machine(access.Report, telephony.Function{Ledger: ledger, Log: log}.ServeReporter),
+		users: c.gate.Either(access.Directory, users.Function{
+			Storage: c.storage, Settings: c.settings, People: c.people.Get, Feeds: feeds, Interval: b.Interval, Now: c.now, Log: log,
+		}.ServeCaller),
+		presenceSync: sync.Run,
+		presencePush: pusher.Run,
+		presenceSet:  writer.Run,
 		upkeep: upkeep.Function{Log: log, Duties: []upkeep.Duty{
+			{Name: "renew what lasts in Teams", Do: writer.Turn},
+			{Name: "end the leases of silent reporters", Do: c.inTenant(ledger.Sweep)},
+			{Name: "write what no wake-up announced", Do: writer.Turn},
 			{Name: "make the set-up code", Do: func(ctx context.Context) error { _, err := c.setup.Ensure(ctx); return err }},
 			{Name: "deliver what no wake-up announced", Do: pusher.Sweep},
 			{Name: "look at the consents", Do: c.consent.Probe},
@@ -202,6 +225,72 @@ func (c clients) pusher() presencepush.Function {
 		Sender:  &ucserver.Client{},
 		Wake:    c.storage.WakePusher,
 		Now:     c.now, Log: c.log,
+	}
+}
+
+// ledger takes in who is on the phone.
+func (c clients) ledger() *calls.Ledger {
+	return &calls.Ledger{
+		Store: storage.Calls{Storage: c.storage},
+		Look: func(ctx context.Context, tenant string) (calls.View, error) {
+			now, err := c.storage.Now(ctx, tenant)
+			current, _ := now.Settings.Override(c.Overrides)
+			return calls.View{
+				Reporters: now.Reporters, Directory: now.Directory, Swept: now.Swept, On: current.ProCallToTeams == settings.Everyone,
+			}, err
+		},
+		People: c.people.Get,
+		Wake:   func(ctx context.Context, tenant string) error { return c.storage.WakeWriter(ctx, tenant, 0) },
+		Now:    c.now,
+	}
+}
+
+// writer is presenceset.
+func (c clients) writer() *presenceset.Function {
+	return &presenceset.Function{
+		Tenant: c.settings.Tenant,
+		Look: func(ctx context.Context, tenant string) (presenceset.View, error) {
+			now, err := c.storage.Now(ctx, tenant)
+			current, _ := now.Settings.Override(c.Overrides)
+			return presenceset.View{
+				Settings: current, Retired: now.Retired && c.Overrides.Tenant == "", Reporters: now.Reporters, Grants: now.Grants,
+				ThrottledUntil: now.ThrottledUntil, Head: now.Head, Writer: now.Writer,
+			}, err
+		},
+		Published: c.published,
+		Work:      storage.Calls{Storage: c.storage}, Written: storage.Written{Storage: c.storage},
+		Graph: c.graph, Tokens: c.consent, Throttle: c.storage.Throttle, Wake: c.storage.WakeWriter,
+		Now: c.now, Log: c.log,
+	}
+}
+
+// published is what the feed says about people, at the view's head or later.
+func (c clients) published(ctx context.Context, tenant string, view presenceset.View) (presenceset.Published, error) {
+	book, err := c.books.Of(tenant).Book(ctx, c.storage.Feed(tenant), view.Head)
+	if err != nil {
+		return nil, fmt.Errorf("read the feed: %w", err)
+	}
+	return func(id presence.UserID) (presence.Outcome, bool) {
+		change, ok := book.Get(id)
+		return change.Outcome, ok
+	}, nil
+}
+
+// tell wakes whoever works with the settings. A wake-up that is lost is upkeep's.
+func (c clients) tell(ctx context.Context, tenant string) {
+	if err := errors.Join(c.storage.WakeWriter(ctx, tenant, 0), c.storage.WakePusher(ctx, tenant)); err != nil {
+		c.log.Warn("wake-up after a change of settings not sent", "error", err.Error())
+	}
+}
+
+// inTenant does a duty in the tenant in use.
+func (c clients) inTenant(do func(ctx context.Context, tenant string) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tenant, err := c.settings.Tenant(ctx)
+		if err != nil || tenant == "" {
+			return err
+		}
+		return do(ctx, tenant)
 	}
 }
 
