@@ -164,6 +164,10 @@ func (s *Simulator) nextRound(w http.ResponseWriter, r *http.Request, kind, toke
 		refuse(w, r, http.StatusBadRequest, "Request_BadRequest", "Badly formed token.")
 		return deltaState{}, false
 	}
+	if s.now().Sub(time.Unix(round.Issued, 0)) > deltaLife {
+		refuse(w, r, http.StatusBadRequest, "syncStateNotFound", noSuchSync)
+		return deltaState{}, false
+	}
 	s.mu.RLock()
 	generation, revision := s.track.generation, s.track.revision
 	s.mu.RUnlock()
@@ -175,10 +179,6 @@ func (s *Simulator) nextRound(w http.ResponseWriter, r *http.Request, kind, toke
 		w.Header().Set("Location", location)
 		// INFER: the code of a 410 is not documented; this is the general one.
 		refuse(w, r, http.StatusGone, "resyncRequired", "Resync required.")
-		return deltaState{}, false
-	}
-	if s.now().Sub(time.Unix(round.Issued, 0)) > deltaLife {
-		refuse(w, r, http.StatusBadRequest, "syncStateNotFound", noSuchSync)
 		return deltaState{}, false
 	}
 	if kind == deltaKind {

@@ -1,4 +1,4 @@
-// Package graph reads Microsoft Graph v1.0: presences and users.
+// Package graph speaks Microsoft Graph v1.0: presences, users, and groups.
 //
 // It is the only package that speaks Graph. Requests run through the Azure SDK's
 // pipeline (retries, deadlines, request ids); answers are decoded by hand with a

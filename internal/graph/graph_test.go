@@ -23,11 +23,14 @@ import (
 var token = secret.New("app-token")
 
 // simulator starts a Graph in which app-token may read, and a client for it.
-func simulator(t testing.TB) (*simulated.Simulator, *graph.Client) {
-	sim := simulated.New(simulated.Config{Seed: 7, VerifyToken: func(text string) (simulated.Caller, error) {
+func simulator(t testing.TB) (*simulated.Simulator, *graph.Client) { return simulatorAt(t, nil) }
+
+// simulatorAt does so with a clock.
+func simulatorAt(t testing.TB, now func() time.Time) (*simulated.Simulator, *graph.Client) {
+	sim := simulated.New(simulated.Config{Seed: 7, Now: now, VerifyToken: func(text string) (simulated.Caller, error) {
 		switch text {
 		case "app-token":
-			return simulated.Caller{TenantID: "t", AppID: "a", Roles: []string{"Presence.Read.All", "User.Read.All"}}, nil
+			return simulated.Caller{TenantID: "t", AppID: "a", Roles: []string{"Presence.Read.All", "User.Read.All", "GroupMember.Read.All"}}, nil
 		case "user-token":
 			return simulated.Caller{TenantID: "t", AppID: "a", ObjectID: "o", Scopes: []string{"Presence.Read.All", "User.ReadBasic.All"}}, nil
 		case "bare-token":
