@@ -22,7 +22,7 @@ import (
 var done = map[string]notice{
 	"app":        {"ok", "The app registration is saved."},
 	"secret":     {"ok", "The client secret is stored in Key Vault."},
-	"directions": {"ok", "Saved. Changes take effect with the next sync."},
+	"directions": {"ok", "Saved. Changes take effect within seconds."},
 	"push":       {"ok", "The push address is saved."},
 	"resumed":    {"ok", "Pushes go on."},
 	"revoked":    {"ok", "The credential is revoked. It is refused within 5 seconds."},
@@ -133,8 +133,11 @@ func directionsOf(form url.Values) func(*settings.Integration) {
 		}
 		return settings.Nobody
 	}
+	yes := func(name string) bool { return form.Get(name) == "yes" }
 	return func(i *settings.Integration) {
-		i.TeamsToProCall, i.ProCallToTeams, i.Paused = of("teamsToProCall"), of("proCallToTeams"), form.Get("paused") == "yes"
+		i.TeamsToProCall, i.ProCallToTeams, i.Paused = of("teamsToProCall"), of("proCallToTeams"), yes("paused")
+		i.OnlySignedIn = yes("onlySignedIn")
+		i.AlsoWrite = settings.AlsoWrite{Ringing: yes("ringing"), WrapUp: yes("wrapUp"), Appointment: yes("appointment"), DoNotDisturb: yes("doNotDisturb")}
 	}
 }
 

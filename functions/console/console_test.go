@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +101,7 @@ type world struct {
 	secret  secret.Text // the client secret that was stored
 	over    settings.Overrides
 	resumed []string // tenants whose pushes were switched on again
+	told    []string // tenants whose settings were changed
 }
 
 func start(t *testing.T, over settings.Overrides) *world {
@@ -135,6 +137,7 @@ func start(t *testing.T, over settings.Overrides) *world {
 	editor := integration.Editor{
 		Store: kept, Tenants: tenants{}, Audit: store, Now: clock,
 		PushSecret: &access.Kept{Name: access.PushSecretName, Vault: keyvault, Versions: store, Make: access.MakePushSecret},
+		Changed:    func(_ context.Context, tenant string) { w.told = append(w.told, tenant) },
 	}
 	issuer := access.Credentials{Store: store, Tenant: kept.Tenant, Audit: store, Now: clock}
 	reader := report.Reader{
@@ -418,6 +421,17 @@ func TestTheJSONFunctionsKeepToTheContract(t *testing.T) {
 		{"GET", "integration", "", 200, `"pushUrl":"https://u.example/p"`},
 		{"PUT", "integration", `{"version":2,"paused":false}`, 200, `"paused":false`},
 		{"PUT", "integration", `{"version":3,"tenant":""}`, 422, "not removed"},
+		{"GET", "integration", "", 200, `"alsoWrite":{"ringing":false,"wrapUp":false,"appointment":false,"doNotDisturb":false},"onlySignedIn":false`},
+		{"PUT", "integration", `{"version":3,"alsoWrite":{"ringing":true,"appointment":true}}`, 200, `"alsoWrite":{"ringing":true,"wrapUp":false,"appointment":true,"doNotDisturb":false}`},
+		{"PUT", "integration", `{"version":4,"alsoWrite":{"ringing":false},"onlySignedIn":true}`, 200, `"alsoWrite":{"ringing":false,"wrapUp":false,"appointment":true,"doNotDisturb":false},"onlySignedIn":true`},
+		{"PUT", "integration", `{"version":5,"alsoWrite":{}}`, 200, `"appointment":true`},
+		{"PUT", "integration", `{"version":5,"alsoWrite":null}`, 400, "alsoWrite: must not be null"},
+		{"PUT", "integration", `{"version":5,"alsoWrite":{"wrapUp":null}}`, 400, "alsoWrite.wrapUp: must not be null"},
+		{"PUT", "integration", `{"version":5,"alsoWrite":{"ringing":"yes"}}`, 400, "alsoWrite.ringing: must not be a string"},
+		{"PUT", "integration", `{"version":5,"alsoWrite":["ringing"]}`, 400, "alsoWrite: must not be a array"},
+		{"PUT", "integration", `{"version":5,"alsoWrite":{"lunch":true}}`, 400, "/problems/bad-request"},
+		{"PUT", "integration", `{"version":5,"onlySignedIn":1}`, 400, "onlySignedIn: must not be a number"},
+		{"PUT", "integration", `{"version":5,"teamsToProCall":"nobody","proCallToTeams":"everyone"}`, 422, "onlySignedIn: needs teamsToProCall"},
 		{"POST", "credentials", `{"name":"","scopes":["fly"]}`, 422, "name:"},
 		{"POST", "credentials", `{"id":"x"}`, 400, "/problems/bad-request"},
 		{"POST", "credentials", `{"id":"nobody","rotate":true}`, 404, "/problems/not-found"},
@@ -454,6 +468,47 @@ func TestNamingThePushAddressAgainSwitchesPushesOn(t *testing.T) {
 		if resumed := len(w.resumed) == 1 && w.resumed[0] == tenantID; resumed != (i != 1) {
 			t.Errorf("PUT %s resumed %q", body, w.resumed)
 		}
+	}
+}
+
+func TestWhoeverWorksWithTheSettingsIsToldOfEveryChange(t *testing.T) {
+	w := start(t, settings.Overrides{})
+	w.signIn()
+	for _, step := range []struct {
+		name string
+		do   func() *httptest.ResponseRecorder
+		want []string
+	}{
+		{"the app registration", func() *httptest.ResponseRecorder {
+			return w.post("app", url.Values{"tenant": {tenantID}, "clientId": {clientID}})
+		}, []string{tenantID}},
+		{"directions", func() *httptest.ResponseRecorder {
+			return w.post("directions", url.Values{"proCallToTeams": {"everyone"}, "ringing": {"yes"}})
+		}, []string{tenantID}},
+		{"the same directions", func() *httptest.ResponseRecorder {
+			return w.post("directions", url.Values{"proCallToTeams": {"everyone"}, "ringing": {"yes"}})
+		}, nil},
+		{"directions that are refused", func() *httptest.ResponseRecorder {
+			return w.post("directions", url.Values{"proCallToTeams": {"everyone"}, "onlySignedIn": {"yes"}})
+		}, nil},
+		{"the pause, by a program", func() *httptest.ResponseRecorder {
+			return w.api("PUT", "integration", `{"version":2,"paused":true}`)
+		}, []string{tenantID}},
+		{"an old version, by a program", func() *httptest.ResponseRecorder {
+			return w.api("PUT", "integration", `{"version":2,"paused":false}`)
+		}, nil},
+		{"another tenant", func() *httptest.ResponseRecorder {
+			return w.post("app", url.Values{"tenant": {otherTenantID}, "clientId": {clientID}})
+		}, []string{otherTenantID, tenantID}},
+	} {
+		w.told = nil
+		answer := step.do()
+		if !slices.Equal(w.told, step.want) {
+			t.Errorf("%s (%d): told of %q; want %q", step.name, answer.Code, w.told, step.want)
+		}
+	}
+	if current, _, err := w.console.Editor.Store.Load(t.Context()); err != nil || current.AlsoWrite != (settings.AlsoWrite{}) {
+		t.Errorf("another tenant begins with %+v, %v; want nothing written beside calls", current.AlsoWrite, err)
 	}
 }
 

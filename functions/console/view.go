@@ -227,7 +227,7 @@ func (d direction) Tone() string { return tone(d.State) }
 
 func tone(state health.DirectionState) string {
 	switch state {
-	case health.Working, health.Ready:
+	case health.Working:
 		return "ok"
 	case health.Starting, health.Paused:
 		return "wait"

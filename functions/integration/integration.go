@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -100,7 +102,7 @@ func (f Function) replace(w http.ResponseWriter, r *http.Request) {
 }
 
 // editOf checks a body and returns what applies it: fields that it leaves out
-// keep their values.
+// keep their values, and so do members of alsoWrite.
 func editOf(body json.RawMessage, named any) (func(*settings.Integration), error) {
 	var probe settings.Integration
 	decoder := json.NewDecoder(strings.NewReader(string(body)))
@@ -114,10 +116,31 @@ func editOf(body json.RawMessage, named any) (func(*settings.Integration), error
 	if err := json.Unmarshal(body, named); err != nil {
 		return nil, errors.New("version: must be a number")
 	}
+	if name, found := null(body); found {
+		return nil, errors.New(name + ": must not be null; leave it out to keep its value")
+	}
 	return func(i *settings.Integration) {
 		// Decoded once already, so this cannot fail.
 		_ = json.Unmarshal(body, i)
 	}, nil
+}
+
+// null names a member whose value is null, which would be taken for one that is
+// left out.
+func null(body json.RawMessage) (string, bool) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(body, &members); err != nil {
+		return "", false // no object
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if string(members[name]) == "null" {
+			return name, true
+		}
+		if inner, found := null(members[name]); found {
+			return name + "." + inner, true
+		}
+	}
+	return "", false
 }
 
 // versionOf is the version that the caller has read, from the header, the body,

@@ -62,7 +62,11 @@ type Editor struct {
 	Audit   access.Auditor
 	// PushSecret signs pushes; it is made with the first push address.
 	PushSecret *access.Kept
-	Now        func() time.Time
+	// Changed is told of every change after it was stored, for the tenant before and
+	// the one after: whoever works with the settings need not wait for the next tick.
+	// A crash may skip it. Nil: nobody is told.
+	Changed func(ctx context.Context, tenant string)
+	Now     func() time.Time
 }
 
 // Change loads the settings, lets edit change them and stores the result. A
@@ -96,7 +100,7 @@ func (e Editor) Change(ctx context.Context, who string, version int64, edit func
 			// What was switched on for one tenant is not on for another, unless this
 			// change says so.
 			off := current
-			off.TeamsToProCall, off.ProCallToTeams = settings.Nobody, settings.Nobody
+			off.TeamsToProCall, off.ProCallToTeams, off.AlsoWrite = settings.Nobody, settings.Nobody, settings.AlsoWrite{}
 			next = apply(off)
 		}
 		next.Tenant = tenant
@@ -128,7 +132,24 @@ func (e Editor) Change(ctx context.Context, who string, version int64, edit func
 	if err != nil {
 		return settings.Integration{}, nothing, err
 	}
+	e.tell(ctx, current.Tenant, saved.Tenant)
 	return saved, shown, nil
+}
+
+// tell wakes whoever works for the tenants that a change touches.
+func (e Editor) tell(ctx context.Context, before, after string) {
+	if e.Changed == nil {
+		return
+	}
+	// The change is stored: it counts even if the administrator closed the page.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if after != "" {
+		e.Changed(ctx, after)
+	}
+	if before != "" && before != after {
+		e.Changed(ctx, before)
+	}
 }
 
 // firstPushSecret makes the signing secret, unless there is one already: that

@@ -1,6 +1,7 @@
 package settings_test
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -151,6 +152,33 @@ func TestIntegrationSettingsOutOfRangeAreNamedTogether(t *testing.T) {
 	}
 	if err := (settings.Integration{}).Validate(); err != nil {
 		t.Errorf("the zero settings are refused: %v", err)
+	}
+}
+
+func TestWhoIsSignedInIsKnownOnlyWhileReading(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		in   settings.Integration
+		ok   bool
+	}{
+		{"both directions", settings.Integration{TeamsToProCall: settings.Everyone, ProCallToTeams: settings.Everyone, OnlySignedIn: true}, true},
+		{"nothing is read", settings.Integration{ProCallToTeams: settings.Everyone, OnlySignedIn: true}, false},
+		{"nothing is read, and nobody is left alone", settings.Integration{ProCallToTeams: settings.Everyone}, true},
+		{"nothing is written", settings.Integration{OnlySignedIn: true}, true},
+	} {
+		if err := tt.in.Validate(); (err == nil) != tt.ok {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+func TestNothingBesideCallsIsWrittenByDefault(t *testing.T) {
+	var stored settings.Integration // a row from before the settings existed
+	if err := json.Unmarshal([]byte(`{"version":3,"proCallToTeams":"everyone"}`), &stored); err != nil {
+		t.Fatal(err)
+	}
+	if stored.AlsoWrite != (settings.AlsoWrite{}) || stored.OnlySignedIn || !stored.Writes() {
+		t.Errorf("= %+v", stored)
 	}
 }
 
