@@ -17,60 +17,54 @@ import (
 // lines; the original's column titles as a first line. It returns a
 // *FaultsError, and then no list.
 func Parse(file []byte) (List, error) {
-	p := parser{list: List{names: map[string]string{}}, seenLeft: map[string]int{}, seenRight: map[string]int{}}
-	text := p.decode(file)
+	p := parser{
+		list:     List{byLeft: map[string]int32{}},
+		seenName: map[string]int{}, foldedLeft: map[string]int{}, foldedName: map[string]int{},
+	}
+	text := lineEnds.Replace(p.decode(file))
 	if at := strings.IndexFunc(text, binary); at >= 0 {
-		p.fault(1+strings.Count(text[:at], "\n"), fmt.Sprintf("holds the control character %U; this is not a text file", firstRune(text[at:])))
+		line, column := position([]byte(text), at)
+		p.fault(line, column, fmt.Sprintf("holds the control character %U; this is not a text file", firstRune(text[at:])))
 		return List{}, &FaultsError{p.faults}
 	}
-	text, first := p.announced(text)
-	separator := p.separator(text, first)
-	reader := csv.NewReader(strings.NewReader(text))
-	reader.Comma = separator
-	reader.FieldsPerRecord = -1
-	for titles := true; ; titles = false {
-		record, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if syntax, ok := errors.AsType[*csv.ParseError](err); ok {
-			p.fault(syntax.StartLine+first-1, "a quotation mark is not closed, or stands inside a name")
-			break // where the next line begins is not certain
-		}
-		line, _ := reader.FieldPos(0)
-		p.record(line+first-1, record, titles)
-	}
+	p.records(text)
 	if len(p.faults) > 0 {
 		return List{}, &FaultsError{p.faults}
+	}
+	if len(p.list.lines) == 0 && len(file) > 0 {
+		p.warn(0, 0, "the file names nobody")
 	}
 	return p.list, nil
 }
 
 type parser struct {
-	list                List
-	faults              []Fault
-	seenLeft, seenRight map[string]int // line of each name
+	list   List
+	faults []Fault
+	// Lines of the right names, and of both in lower case.
+	seenName, foldedLeft, foldedName map[string]int
 }
 
-func (p *parser) fault(line int, text string) { p.faults = append(p.faults, Fault{line, text}) }
-func (p *parser) warn(line int, text string) {
-	p.list.Warnings = append(p.list.Warnings, Warning{line, text})
+func (p *parser) fault(line, column int, text string) {
+	p.faults = append(p.faults, Fault{line, column, text})
+}
+
+func (p *parser) warn(line, column int, text string) {
+	p.list.Warnings = append(p.list.Warnings, Warning{line, column, text})
 }
 
 func firstRune(text string) rune { r, _ := utf8.DecodeRuneInString(text); return r }
 
 // binary reports characters that no name list holds.
 func binary(r rune) bool {
-	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f || r == utf8.RuneError
+	return r != '\t' && r != '\n' && unicode.IsControl(r) || r == utf8.RuneError
 }
 
 // announced takes a first line "sep=;" away and returns the number of the line
 // at which the text then begins.
 func (p *parser) announced(text string) (string, int) {
 	line, rest, _ := strings.Cut(text, "\n")
-	line = strings.TrimRight(line, "\r")
 	if len(line) == 5 && strings.EqualFold(line[:4], "sep=") && strings.ContainsAny(line[4:], ",;\t") {
-		p.warn(1, "the line "+line+" names the separator")
+		p.warn(1, 0, "the line "+line+" names the separator")
 		return rest, 2
 	}
 	return text, 1
@@ -79,22 +73,23 @@ func (p *parser) announced(text string) (string, int) {
 // separator finds the one separator outside of quotes. Two different ones are a
 // fault: which of them belongs to a name is not certain.
 func (p *parser) separator(text string, line int) rune {
-	found, quoted := rune(0), false
+	found, quoted, column := rune(0), false, 0
 	for _, r := range text {
+		column++
 		switch {
 		case r == '"':
 			quoted = !quoted
 		case r == '\n':
-			line++
+			line, column = line+1, 0
 		case !quoted && (r == ',' || r == ';' || r == '\t'):
 			if found == 0 {
 				found = r
 				if r != ',' {
-					p.warn(line, fmt.Sprintf("the separator is %s, not a comma", separatorNames[r]))
+					p.warn(line, column, fmt.Sprintf("the separator is %s, not a comma", separatorNames[r]))
 				}
 			}
 			if r != found {
-				p.fault(line, fmt.Sprintf("two separators in one file: %s here, %s before", separatorNames[r], separatorNames[found]))
+				p.fault(line, column, fmt.Sprintf("two separators in one file: %s here, %s before", separatorNames[r], separatorNames[found]))
 				return found
 			}
 		}
@@ -107,38 +102,113 @@ func (p *parser) separator(text string, line int) rune {
 
 var separatorNames = map[rune]string{',': "a comma", ';': "a semicolon", '\t': "a tab"}
 
-func (p *parser) record(line int, record []string, first bool) {
-	if len(record) == 1 && strings.TrimFunc(record[0], invisible) == "" {
+// records reads the lines.
+func (p *parser) records(text string) {
+	text, first := p.announced(text)
+	reader := csv.NewReader(strings.NewReader(text))
+	reader.Comma = p.separator(text, first)
+	reader.FieldsPerRecord = -1
+	for titles, from := true, int64(0); ; titles = false {
+		record, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if syntax, ok := errors.AsType[*csv.ParseError](err); ok {
+			p.fault(syntax.StartLine+first-1, 0, "a quotation mark is not closed, or stands inside a name")
+			return // where the next line begins is not certain
+		}
+		raw := strings.TrimLeft(text[from:reader.InputOffset()], "\n")
+		from = reader.InputOffset()
+		cells := make([]cell, len(record))
+		for i := range record {
+			line, begin := reader.FieldPos(i)
+			cells[i] = newCell(record[i], line+first-1, raw, begin-1)
+		}
+		p.record(cells, titles)
+	}
+}
+
+// cell is one name as it stands in the file. Column is that of its first
+// character, which in a quoted cell comes after the quotation mark.
+type cell struct {
+	text         string
+	line, column int
+	quoted       bool
+}
+
+// newCell is the cell that begins at a byte of its raw line. Begin means nothing
+// in a cell after one that holds a line end, which is refused anyway.
+func newCell(text string, line int, raw string, begin int) cell {
+	c := cell{text: text, line: line}
+	if begin < len(raw) && !strings.Contains(raw[:begin], "\n") {
+		c.quoted = raw[begin] == '"'
+		c.column = 1 + utf8.RuneCountInString(raw[:begin])
+		if c.quoted {
+			c.column++
+		}
+	}
+	return c
+}
+
+func (p *parser) record(cells []cell, first bool) {
+	line := cells[0].line
+	if len(cells) == 1 && strings.TrimFunc(cells[0].text, invisible) == "" {
 		return // blank, but for characters that nobody sees
 	}
-	if len(record) != 2 {
-		p.fault(line, fmt.Sprintf("has %d columns; two are needed: Entra user name, UCServer user name", len(record)))
+	if len(cells) != 2 {
+		p.fault(line, 0, fmt.Sprintf("has %d columns; two are needed: Entra user name, UCServer user name", len(cells)))
 		return
 	}
-	if first && titles(record) {
+	if first && titles(cells[0].text, cells[1].text) {
 		return
 	}
-	for i, column := range []string{"Entra user name", "UCServer user name"} {
-		record[i] = p.trim(line, column, record[i])
-		if record[i] == "" {
-			p.fault(line, "the "+column+" is empty")
-			return
-		}
-		if len(record[i]) > maxName {
-			p.fault(line, fmt.Sprintf("the %s has %d bytes; names have at most %d, so a quotation mark is probably missing", column, len(record[i]), maxName))
+	var names [2]string
+	for i, title := range []string{"Entra user name", "UCServer user name"} {
+		var ok bool
+		if names[i], ok = p.name(title, cells[i]); !ok {
 			return
 		}
 	}
-	left, right := record[0], record[1]
-	if before, ok := p.seenLeft[left]; ok {
-		p.fault(line, fmt.Sprintf("%s is already matched on line %d", left, before))
+	p.enter(Line{line, names[0], names[1]})
+}
+
+// name returns a cell's name, without the invisible characters around it.
+func (p *parser) name(title string, c cell) (string, bool) {
+	name := p.trim(title, c)
+	switch {
+	case name == "":
+		p.fault(c.line, c.column, "the "+title+" is empty")
+	case len(name) > maxName:
+		p.fault(c.line, c.column, fmt.Sprintf("the %s has %d bytes; names have at most %d, so a quotation mark is probably missing", title, len(name), maxName))
+	case strings.ContainsRune(name, '\n'):
+		p.fault(c.line, c.column, fmt.Sprintf("the %s goes on in the next line, so a quotation mark is probably missing", title))
+	default:
+		if strings.ContainsRune("=+-@", firstRune(name)) {
+			p.warn(c.line, c.column, fmt.Sprintf("the %s begins with %c: a spreadsheet takes it for a formula", title, firstRune(name)))
+		}
+		return name, true
+	}
+	return "", false
+}
+
+// enter takes a line into the list.
+func (p *parser) enter(line Line) {
+	if before, ok := p.list.byLeft[line.UPN]; ok {
+		p.fault(line.Number, 0, fmt.Sprintf("%s is already matched on line %d", line.UPN, p.list.lines[before].Number))
 		return
 	}
-	if before, ok := p.seenRight[right]; ok {
-		p.warn(line, fmt.Sprintf("%s is also the UCServer name on line %d: who has it can't be told, so both are left out", right, before))
+	left, name := strings.ToLower(line.UPN), strings.ToLower(line.Name)
+	if before, ok := p.foldedLeft[left]; ok {
+		p.warn(line.Number, 0, fmt.Sprintf("%s differs only in case from the Entra user name on line %d: one of them matches nobody", line.UPN, before))
 	}
-	p.seenLeft[left], p.seenRight[right] = line, line
-	p.list.names[left] = right
+	if before, ok := p.seenName[line.Name]; ok {
+		p.warn(line.Number, 0, fmt.Sprintf("%s is also the UCServer name on line %d: who has it can't be told, so both are left out", line.Name, before))
+	} else if before, ok := p.foldedName[name]; ok {
+		p.warn(line.Number, 0, fmt.Sprintf("%s differs only in case from the UCServer user name on line %d", line.Name, before))
+	}
+	p.foldedLeft[left], p.foldedName[name], p.seenName[line.Name] = line.Number, line.Number, line.Number
+	p.list.byLeft[line.UPN] = int32(len(p.list.lines))
+	p.list.lines = append(p.list.lines, line)
 }
 
 // maxName bounds a name, in bytes, far above what either side allows and below
@@ -147,8 +217,8 @@ const maxName = 1024
 
 // titles reports the original's column titles (documentation of estos: columns
 // "Azure AD username" and "UCServer username").
-func titles(record []string) bool {
-	left, right := plain(record[0]), plain(record[1])
+func titles(left, right string) bool {
+	left, right = plain(left), plain(right)
 	return (left == "azureadusername" || left == "azureaduser" || left == "entrausername" || left == "upn") &&
 		(right == "ucserverusername" || right == "ucserveruser" || right == "ucserver")
 }
@@ -169,19 +239,23 @@ func invisible(r rune) bool {
 
 // trim takes invisible characters from the ends and warns about each of them,
 // and about those inside, which stay.
-func (p *parser) trim(line int, column, name string) string {
-	trimmed := strings.TrimFunc(name, invisible)
-	if trimmed != name {
-		head, tail, _ := strings.Cut(name, trimmed)
-		for _, end := range []struct{ text, where string }{{head, "beginning"}, {tail, "end"}} {
-			for _, r := range end.text {
-				p.warn(line, fmt.Sprintf("%U at the %s of the %s was taken away", r, end.where, column))
-			}
+func (p *parser) trim(title string, c cell) string {
+	trimmed := strings.TrimFunc(c.text, invisible)
+	head := strings.Index(c.text, trimmed)
+	tail := head + len(trimmed)
+	column := c.column
+	for at, r := range c.text {
+		switch {
+		case at < head:
+			p.warn(c.line, column, fmt.Sprintf("%U at the beginning of the %s was taken away", r, title))
+		case at >= tail:
+			p.warn(c.line, column, fmt.Sprintf("%U at the end of the %s was taken away", r, title))
+		case r != ' ' && invisible(r):
+			p.warn(c.line, column, fmt.Sprintf("%U inside the %s can't be seen on a screen", r, title))
 		}
-	}
-	for _, r := range trimmed {
-		if r != ' ' && invisible(r) {
-			p.warn(line, fmt.Sprintf("%U inside the %s can't be seen on a screen", r, column))
+		column++
+		if c.quoted && r == '"' {
+			column++ // it stands there twice
 		}
 	}
 	return trimmed

@@ -1,0 +1,116 @@
+package matching
+
+// none stands for nobody where a position is expected.
+const none = int32(-1)
+
+// members are those of one side who have a value of a rule.
+type members struct {
+	open    int32 // the first who is not decided yet, or none
+	several bool  // there are others
+	closed  int32 // the first who is decided, or none
+}
+
+func (m *members) add(i int32, open bool) {
+	switch {
+	case open && m.open == none:
+		m.open = i
+	case open && m.open != i:
+		m.several = true
+	case !open && m.closed == none:
+		m.closed = i
+	}
+}
+
+// group is everybody who has one value of a rule.
+type group struct{ accounts, users members }
+
+func (g *group) of(side int) *members {
+	if side == accountSide {
+		return &g.accounts
+	}
+	return &g.users
+}
+
+const (
+	accountSide = iota
+	userSide
+)
+
+// relation is who fits whom by one rule, before the rule has decided anything.
+// Its size and the time to make it grow with the values, never with the pairs.
+type relation struct {
+	groups []group
+	// The groups of person i of a side are numbers[ends[i]:ends[i+1]].
+	ends    [2][]int32
+	numbers [2][]int32
+}
+
+// relate makes the relation of a rule.
+func relate[K comparable](e *engine, by keys[K]) *relation {
+	r := &relation{groups: make([]group, 0, len(e.accounts))}
+	index := make(map[K]int32, len(e.accounts))
+	var scratch []K
+	r.start(accountSide, len(e.accounts))
+	for i := range e.accounts {
+		scratch = by.account(scratch[:0], e.account(i))
+		for _, key := range scratch {
+			number, ok := index[key]
+			if !ok {
+				number = int32(len(r.groups))
+				index[key] = number
+				r.groups = append(r.groups, group{members{none, false, none}, members{none, false, none}})
+			}
+			r.join(accountSide, i, number, e.open[accountSide][i])
+		}
+		r.next(accountSide)
+	}
+	r.start(userSide, len(e.users))
+	for i := range e.users {
+		scratch = by.user(scratch[:0], e.user(i))
+		for _, key := range scratch {
+			if number, ok := index[key]; ok {
+				r.join(userSide, i, number, e.open[userSide][i])
+			}
+		}
+		r.next(userSide)
+	}
+	return r
+}
+
+func (r *relation) start(side, people int) {
+	r.ends[side] = append(make([]int32, 0, people+1), 0)
+	r.numbers[side] = make([]int32, 0, people)
+}
+
+func (r *relation) join(side, i int, number int32, open bool) {
+	r.groups[number].of(side).add(int32(i), open)
+	r.numbers[side] = append(r.numbers[side], number)
+}
+
+func (r *relation) next(side int) {
+	r.ends[side] = append(r.ends[side], int32(len(r.numbers[side])))
+}
+
+// numbersOf returns the groups of a person.
+func (r *relation) numbersOf(side int, i int32) []int32 {
+	return r.numbers[side][r.ends[side][i]:r.ends[side][i+1]]
+}
+
+// fit returns who fits a person: see members.
+func (r *relation) fit(side int, i int32) members {
+	found := members{none, false, none}
+	for _, number := range r.numbersOf(side, i) {
+		other := r.groups[number].of(1 - side)
+		found.several = found.several || other.several || found.open != none && other.open != none && found.open != other.open
+		found.open = lower(found.open, other.open)
+		found.closed = lower(found.closed, other.closed)
+	}
+	return found
+}
+
+func lower(i, j int32) int32 {
+	if i == none || j == none {
+		return max(i, j)
+	}
+	return min(i, j)
+}
