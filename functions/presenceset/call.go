@@ -23,9 +23,11 @@ type flight struct {
 	step     session.Step
 	begun    time.Time // when its intent was noted
 	clientID string
-	held     bool // the person's Do not disturb is ours, as far as is known
-	failures int  // of the same deed, in a row
-	token    consent.Token
+	// held says that the person's Do not disturb is ours, as far as is known, maybe
+	// that it may be.
+	held, maybe bool
+	failures    int // of the same deed, in a row
+	token       consent.Token
 
 	answer session.Answer // when err is nil
 	err    error
@@ -82,11 +84,11 @@ func (t *turn) theirs(ctx context.Context, f *flight) (bool, error) {
 		return false, errors.Join(errNotSent, err) // reading does nothing
 	}
 	shown := presence.Classic(answer.States[0])
-	quiet := shown.Availability == presence.DoNotDisturb
+	ours := shown.Availability == presence.DoNotDisturb && shown.Activity == presence.Activity(presence.DoNotDisturb)
 	switch {
 	case f.step.Deed == session.Set && !f.held:
-		return quiet, nil
-	case quiet && shown.Activity == presence.Activity(presence.DoNotDisturb):
+		return shown.Availability == presence.DoNotDisturb && !f.maybe, nil
+	case ours:
 		return false, nil
 	case shown.Availability == presence.Offline || shown.Availability == presence.PresenceUnknown || shown.Availability == "":
 		return false, errSignedOut

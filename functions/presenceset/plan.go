@@ -40,8 +40,9 @@ func (t *turn) plan(ctx context.Context) []*flight {
 			if blocked = blocked || !t.may(ctx, now, step); blocked {
 				continue
 			}
+			f := &flight{id: id, step: step, begun: now, token: t.token, failures: next.Failures(step.Subject), held: next.Quiet.Held, maybe: next.Quiet.May()}
 			next.Begin(now, step, t.view.Settings.ClientID)
-			f := &flight{id: id, step: step, begun: now, clientID: next.Call.ClientID, held: next.Quiet.Held, token: t.token, failures: next.Failures(step.Subject)}
+			f.clientID = next.Call.ClientID
 			t.flying[id] = f
 			flights = append(flights, f)
 		}

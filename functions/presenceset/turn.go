@@ -351,7 +351,7 @@ func (t *turn) note(w *session.Writer) {
 	now := t.Now().UTC()
 	w.At, w.Held, w.Waiting, w.Refused, w.Due, w.DueSince = now, 0, 0, 0, len(t.due), time.Time{}
 	for _, p := range t.people {
-		if p.Holds(now) {
+		if p.Holds() {
 			w.Held++
 		}
 		if p.Waits() {

@@ -1,6 +1,11 @@
 package session
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"procallteams/internal/presence"
+)
 
 // Answer is what came of a call to Graph. These are stable words of the HTTP
 // contract.
@@ -31,10 +36,84 @@ func (s *Session) Begin(now time.Time, step Step, clientID string) {
 	if h.Open { // of a process that ended before the answer came
 		h.late(h.At.Add(SendTime))
 	}
-	h.Intent, h.At, h.Open, h.Redo = step.Deed, now, true, false
 	if step.Deed == Set {
+		h.replace(now, step.Pair, clientID)
 		h.Pair, h.ClientID, h.Planned, h.Maybe = step.Pair, clientID, now.Add(step.Lifetime), true
 	}
+	h.Intent, h.At, h.Open, h.Redo = step.Deed, now, true, false
+}
+
+// replace notes what a set puts another in the place of, or beside it: a session of
+// another client id stays until it ends by itself.
+func (h *Hold) replace(now time.Time, pair presence.Settable, clientID string) {
+	another := h.ClientID != "" && h.ClientID != clientID
+	until := h.ClearedAt
+	if h.there() {
+		until = latest(until, h.lasts())
+	}
+	until = until.Add(EchoTime)
+	if h.Pair == pair && !another || h.Pair.IsZero() || !now.Before(until) {
+		return
+	}
+	h.trace(now, Trace{h.Pair, until, another})
+	if another {
+		// What is known is of a session that is not ours any more.
+		h.Held, h.LateSet, h.LateClear = false, time.Time{}, time.Time{}
+		h.Traces = slices.Clone(h.Traces) // copies of the session share them
+		for i := range h.Traces {
+			h.Traces[i].Fixed = true
+		}
+	}
+}
+
+// trace notes what may still be in Teams, and forgets what can't be any more.
+func (h *Hold) trace(now time.Time, t Trace) {
+	traces := make([]Trace, 0, len(h.Traces)+1)
+	for _, other := range h.Traces {
+		if other.Pair == t.Pair && other.Fixed == t.Fixed {
+			t.Until = latest(t.Until, other.Until)
+		} else if now.Before(other.Until) {
+			traces = append(traces, other)
+		}
+	}
+	h.Traces = append(traces, t)
+}
+
+// certain forgets what Graph can't do any more since a deed came after it.
+func (h *Hold) certain() {
+	if !h.LateSet.After(h.At) {
+		h.LateSet, h.LatePair = time.Time{}, presence.Settable{}
+	}
+	if !h.LateClear.After(h.At) {
+		h.LateClear = time.Time{}
+	}
+}
+
+// replaced notes that a deed was confirmed, so that earlier ones show no longer:
+// unless Graph may still do one of them.
+func (h *Hold) replaced(now time.Time) {
+	if !h.LateSet.IsZero() {
+		return
+	}
+	traces := slices.Clone(h.Traces) // copies of the session share them
+	for i, t := range traces {
+		if until := now.Add(EchoTime); !t.Fixed && until.Before(t.Until) {
+			traces[i].Until = until
+		}
+	}
+	h.Traces = slices.DeleteFunc(traces, func(t Trace) bool { return !now.Before(t.Until) })
+}
+
+// lasts is until when what was set may be in Teams when nobody renews or ends it.
+func (h Hold) lasts() time.Time {
+	until := h.Expires
+	if h.Maybe || !h.LateSet.IsZero() {
+		until = latest(until, h.Planned)
+	}
+	if !h.LateSet.IsZero() || h.Maybe && h.Open {
+		until = until.Add(SendTime + LateTime) // it counts from when Graph does it
+	}
+	return until
 }
 
 // End takes the answer in: to be stored after the call.
@@ -49,21 +128,12 @@ func (s *Session) End(now time.Time, step Step, r Reply) {
 	case Done:
 		s.done(h, now, step.Deed)
 	case Theirs:
-		if h.Maybe = false; step.Deed == Set {
-			// Held back until theirs ends, as when it is published.
-			h.Held, h.Wait, h.WaitSince, h.WaitOver = false, TeamsFirst, now, time.Time{}
-		} else {
-			h.Held, h.ClearedAt = false, time.Time{} // what is there now is the person's
-		}
+		h.theirs(now, step.Deed)
 	case Refused:
-		h.Maybe = h.unsure()
-		s.Refusal = &Refusal{Status: r.Status, Code: r.Code, At: now, Retry: now.Add(RefusedTime)}
-		if step.Deed == Clear { // there is nothing of ours that could be cleared
-			h.Held, h.Maybe = false, false
-		}
+		s.refuse(h, now, step.Deed, r)
 	case Failed:
 		if step.Deed == Set {
-			h.Maybe = h.unsure()
+			h.Maybe = !h.LateSet.IsZero()
 		}
 		h.retry(now)
 	case Unseen:
@@ -72,10 +142,46 @@ func (s *Session) End(now time.Time, step Step, r Reply) {
 	}
 }
 
-// unsure reports whether an earlier set, whose answer was not seen, may be in Teams.
-func (h Hold) unsure() bool { return h.LateSet.After(h.ClearedAt) }
+// theirsTime is after how long it is looked again whether a person's own Do not
+// disturb is over, when nothing tells.
+const theirsTime = 5 * time.Minute
+
+// theirs notes that the person's own choice stands where ours would.
+func (h *Hold) theirs(now time.Time, deed Deed) {
+	switch {
+	case deed == Clear:
+		h.ClearedAt = time.Time{} // what is there now is the person's
+	case h.Held:
+		h.Yielded = true
+	default:
+		// Held back until theirs ends, as when it is published.
+		h.Wait, h.WaitSince, h.WaitOver, h.RetryAt = TeamsFirst, now, time.Time{}, now.Add(theirsTime)
+	}
+	h.Held, h.Maybe = false, false
+	h.certain()
+}
+
+func (s *Session) refuse(h *Hold, now time.Time, deed Deed, r Reply) {
+	refusal := &Refusal{Status: r.Status, Code: r.Code, At: now, Retry: now.Add(RefusedTime)}
+	if h == &s.Quiet {
+		s.QuietRefusal = refusal
+	} else {
+		s.Refusal = refusal
+	}
+	if deed == Set {
+		h.Maybe = !h.LateSet.IsZero()
+		return
+	}
+	// It can't be cleared: if it is there, it ends by itself.
+	if h.there() && !h.Pair.IsZero() {
+		h.trace(now, Trace{h.Pair, h.lasts().Add(EchoTime), true})
+	}
+	h.Held, h.Maybe, h.LateSet, h.LatePair = false, false, time.Time{}, presence.Settable{}
+}
 
 func (s *Session) done(h *Hold, now time.Time, deed Deed) {
+	h.certain()
+	h.replaced(now)
 	if deed == Set {
 		if !h.Held {
 			h.HeldSince = now
@@ -83,6 +189,8 @@ func (s *Session) done(h *Hold, now time.Time, deed Deed) {
 		h.Held, h.Maybe, h.Expires = true, false, h.Planned
 		if h == &s.Call {
 			s.Refusal = nil
+		} else {
+			s.QuietRefusal = nil
 		}
 		return
 	}
@@ -97,12 +205,24 @@ func (s *Session) done(h *Hold, now time.Time, deed Deed) {
 // late notes that the intended deed may still be done for a while after at.
 func (h *Hold) late(at time.Time) {
 	until := at.Add(LateTime)
-	if h.Intent == Set && until.After(h.LateSet) {
-		h.LateSet = until
+	if h.Intent == Set {
+		if !h.LateSet.IsZero() && h.LatePair != h.Pair {
+			h.LatePair = presence.Settable{}
+		} else {
+			h.LatePair = h.Pair
+		}
+		h.LateSet = latest(h.LateSet, until)
 	}
-	if h.Intent == Clear && until.After(h.LateClear) {
-		h.LateClear = until
+	if h.Intent == Clear {
+		h.LateClear = latest(h.LateClear, until)
 	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // retry plans the next try: 1 s, doubled with every failure in a row, at most a

@@ -28,7 +28,8 @@ type Step struct {
 	Pair    presence.Settable
 	// Lifetime is how long what is set lasts without being renewed.
 	Lifetime time.Duration
-	// Renewal says that nothing changes for the person: it may wait for others.
+	// Renewal says that nothing changes for the person by it, or at At: it may wait
+	// for others.
 	Renewal bool
 	// At is when to look again, zero when only a change can make a difference.
 	At time.Time
@@ -99,13 +100,31 @@ func (s *Session) Next(now time.Time, w World) Step {
 		asked.quiet = false
 	}
 	first := s.call(now, w, asked.pair)
-	if first.Deed != "" {
+	if first.Deed != "" && !first.Renewal {
 		return first
 	}
 	second := s.quiet(now, w, asked)
+	if first.Deed != "" && (second.Deed == "" || second.Renewal) {
+		first.Noted = first.Noted || second.Noted
+		return first
+	}
 	second.Noted = second.Noted || first.Noted
-	second.At = earliest(first.At, second.At)
+	if second.Deed == "" {
+		second.after(first)
+	}
 	return second
+}
+
+// after adds when to look again because of another step that is nothing to do now.
+// A time at which something changes outweighs that of a renewal.
+func (s *Step) after(other Step) {
+	switch {
+	case other.At.IsZero():
+	case s.At.IsZero(), s.Renewal && !other.Renewal:
+		s.At, s.Renewal = other.At, other.Renewal
+	case s.Renewal == other.Renewal:
+		s.At = earliest(s.At, other.At)
+	}
 }
 
 // call decides about the bridge's own session.
@@ -114,14 +133,15 @@ func (s *Session) call(now time.Time, w World, pair presence.Settable) Step {
 	step := Step{Subject: Call}
 	if pair.IsZero() {
 		step.Noted = h.release()
-		switch {
-		case h.ClientID != "" && h.ClientID != w.Settings.ClientID && (h.Held || h.Maybe):
-			// Another app's session can't be cleared by this one: it ends by itself.
-			if step.At = h.Planned; !now.Before(h.Planned) {
-				h.Held, h.Maybe, step.Noted, step.At = false, false, true, time.Time{}
-			}
-		default:
+		if h.ClientID == "" || h.ClientID == w.Settings.ClientID || !h.Held && !h.Maybe {
 			s.end(now, h, &step)
+			return step
+		}
+		// Another app's session can't be cleared by this one: it ends by itself.
+		if until := h.lasts(); now.Before(until) {
+			step.At = until
+		} else {
+			h.Held, h.Maybe, h.Open, h.Redo, h.ClearedAt, step.Noted = false, false, false, false, until, true
 		}
 		return step
 	}
@@ -130,18 +150,14 @@ func (s *Session) call(now time.Time, w World, pair presence.Settable) Step {
 	switch {
 	case h.Held && !h.Open && !h.Redo && same:
 		step.Noted = h.release()
-		renew := h.At.Add(h.Expires.Sub(h.At) * 2 / 3)
-		if h.LateClear.After(h.At) { // a clear may have been done after it
-			renew = earliest(renew, h.LateClear)
-		}
-		if step.At = renew; now.Before(renew) {
+		step.Renewal, step.At = h.renew(now)
+		if now.Before(step.At) {
 			return step
 		}
-		step.Renewal = true
 	case h.Held || h.Maybe:
 		step.Noted = h.release()
 	default:
-		wait := waitFor(Call, h.Wait, w.outcome())
+		wait := waitFor(Call, w.outcome())
 		if wait == SignedOut && !w.Settings.OnlySignedIn {
 			wait = ""
 		}
@@ -149,12 +165,33 @@ func (s *Session) call(now time.Time, w World, pair presence.Settable) Step {
 			return step
 		}
 	}
-	if s.Refusal != nil && now.Before(s.Refusal.Retry) {
-		step.At = earliest(step.At, s.Refusal.Retry)
+	if r := s.refusal(Call, now); r != nil {
+		step.Renewal, step.At = true, r.Retry
 		return step
 	}
 	step.set(now, *h)
 	return step
+}
+
+// urgent is how long before its end a renewal waits for others no more.
+const urgent = 90 * time.Second
+
+// renew returns when to set once more what is there, and whether that may wait for
+// others.
+func (h *Hold) renew(now time.Time) (renewal bool, at time.Time) {
+	lasts := h.Expires.Sub(h.At)
+	if !h.LateSet.IsZero() {
+		lasts = min(lasts, shortLife) // an old set may have been done after it
+	}
+	at = h.At.Add(lasts * 2 / 3)
+	// What may have been done after it and shows something else.
+	if !h.LateClear.IsZero() {
+		at = earliest(at, h.LateClear)
+	}
+	if !h.LateSet.IsZero() && h.LatePair != h.Pair {
+		at = earliest(at, h.LateSet)
+	}
+	return h.LateClear.IsZero() && h.LateSet.IsZero() && now.Before(h.Expires.Add(-urgent)), at
 }
 
 // quiet decides about the person's preferred presence.
@@ -162,13 +199,19 @@ func (s *Session) quiet(now time.Time, w World, asked wish) Step {
 	h := &s.Quiet
 	step := Step{Subject: Quiet}
 	if !asked.quiet {
-		step.Noted = h.release()
-		switch {
-		case (h.Held || h.Maybe) && !now.Before(h.Expires) && !now.Before(h.Planned):
-			h.Held, h.Maybe, h.ClearedAt, step.Noted = false, false, h.Expires, true
-		default:
-			s.end(now, h, &step)
+		if h.Yielded || h.Wait != "" {
+			h.Yielded, h.RetryAt, step.Noted = false, time.Time{}, true
 		}
+		step.Noted = h.release() || step.Noted
+		if until := h.lasts(); (h.Held || h.Maybe) && !now.Before(until) {
+			h.Held, h.Maybe, h.Open, h.Redo, h.ClearedAt, step.Noted = false, false, false, false, until, true
+			return step
+		}
+		s.end(now, h, &step)
+		return step
+	}
+	if h.Yielded {
+		step.At = asked.until
 		return step
 	}
 	// Always with an end: nobody is left in Do not disturb by a bridge that is gone.
@@ -180,22 +223,23 @@ func (s *Session) quiet(now time.Time, w World, asked wish) Step {
 	switch {
 	case h.Held && !h.Open && !h.Redo && now.Before(h.Expires):
 		step.Noted = h.release()
-		if !asked.until.IsZero() && !h.Expires.Before(asked.until.Add(-time.Minute)) {
-			return step // lasts as long as was asked for
-		}
-		if step.At = h.At.Add(h.Expires.Sub(h.At) * 2 / 3); now.Before(step.At) {
+		step.Renewal, step.At = h.renew(now)
+		if !asked.until.IsZero() && step.Renewal && !h.Expires.Before(asked.until.Add(-time.Minute)) {
+			step.Renewal, step.At = false, asked.until // lasts as long as was asked for
 			return step
 		}
-		step.Renewal = true
+		if now.Before(step.At) {
+			return step
+		}
 	case h.Held || h.Maybe:
 		step.Noted = h.release()
 	default:
-		if step.Noted, step.At = h.wait(now, waitFor(Quiet, h.Wait, w.outcome())); h.Wait != "" {
+		if step.Noted, step.At = h.wait(now, waitFor(Quiet, w.outcome())); h.Wait != "" {
 			return step
 		}
 	}
-	if s.Refusal != nil && now.Before(s.Refusal.Retry) {
-		step.At = earliest(step.At, s.Refusal.Retry)
+	if r := s.refusal(Quiet, now); r != nil {
+		step.Renewal, step.At = true, r.Retry
 		return step
 	}
 	step.set(now, *h)
@@ -209,7 +253,7 @@ func (s *Session) end(now time.Time, h *Hold, step *Step) {
 		step.clear(now, *h)
 	case h.Open || h.Redo: // a set of which it is certain that it was not done
 		h.Open, h.Redo, step.Noted = false, false, true
-	case h.Intent == Clear && h.LateSet.After(h.At):
+	case !h.LateSet.IsZero():
 		// An old set may have been done after the clear: once more, before it counts.
 		if step.At = h.LateSet; !now.Before(h.LateSet) {
 			step.clear(now, *h)
@@ -230,10 +274,10 @@ const (
 func (s *Step) clear(now time.Time, h Hold) { s.do(now, h, Clear) }
 func (s *Step) set(now time.Time, h Hold)   { s.do(now, h, Set) }
 
-// do plans a deed, or when to try it again after failures.
+// do plans a deed, or when to try it again after failures of the same one.
 func (s *Step) do(now time.Time, h Hold, deed Deed) {
-	if now.Before(h.RetryAt) {
-		s.At = earliest(s.At, h.RetryAt)
+	if deed == h.Intent && now.Before(h.RetryAt) {
+		s.At, s.Renewal = h.RetryAt, false
 		return
 	}
 	s.Deed = deed
@@ -248,9 +292,8 @@ func (w World) outcome() presence.Outcome {
 	return w.Outcome
 }
 
-// waitFor returns what holds a wish back while outcome is published. before is
-// what held it back until now.
-func waitFor(about Subject, before Wait, outcome presence.Outcome) Wait {
+// waitFor returns what holds a wish back while outcome is published.
+func waitFor(about Subject, outcome presence.Outcome) Wait {
 	fromTeams := outcome.Source == presence.FromTeams
 	switch {
 	case about == Call && fromTeams && outcome.ProCall.State == presence.ProCallBusy,

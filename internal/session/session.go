@@ -10,6 +10,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"procallteams/internal/calls"
@@ -93,6 +94,9 @@ type Hold struct {
 	ClientID string            `json:"clientId,omitempty"`
 	Planned  time.Time         `json:"planned,omitzero"`
 	Expires  time.Time         `json:"expires,omitzero"`
+	// Traces are other pairs than Pair, or those of sessions of another client id,
+	// which Teams may still show because of earlier sets.
+	Traces []Trace `json:"traces,omitempty"`
 	// Held says that a set was confirmed and no clear since; Maybe that a set may
 	// have been done.
 	Held      bool      `json:"held,omitempty"`
@@ -100,16 +104,31 @@ type Hold struct {
 	Maybe     bool      `json:"maybe,omitempty"`
 	ClearedAt time.Time `json:"clearedAt,omitzero"`
 	// LateSet and LateClear are until when Graph may still do a deed whose answer
-	// was not seen; the opposite deed is repeated then before it counts.
-	LateSet   time.Time `json:"lateSet,omitzero"`
-	LateClear time.Time `json:"lateClear,omitzero"`
+	// was not seen; the opposite deed is repeated then before it counts. They are zero
+	// once one has been confirmed that was begun later. LatePair is
+	// what the late set sets, none when there are several: a set of another pair is
+	// repeated, too.
+	LateSet   time.Time         `json:"lateSet,omitzero"`
+	LatePair  presence.Settable `json:"latePair,omitzero"`
+	LateClear time.Time         `json:"lateClear,omitzero"`
 	// Failures in a row, and when the next try may be made.
 	Failures int       `json:"failures,omitempty"`
 	RetryAt  time.Time `json:"retryAt,omitzero"`
+	// Yielded says that the person chose something else in Teams than was set, so
+	// that nothing is set any more until the wish ends.
+	Yielded bool `json:"yielded,omitempty"`
 	// Wait holds a wish back since WaitSince; WaitOver is when its cause ended.
 	Wait      Wait      `json:"wait,omitempty"`
 	WaitSince time.Time `json:"waitSince,omitzero"`
 	WaitOver  time.Time `json:"waitOver,omitzero"`
+}
+
+// Trace is what may still be in Teams, until it ends by itself at the latest.
+type Trace struct {
+	Pair  presence.Settable `json:"pair"`
+	Until time.Time         `json:"until"`
+	// Fixed says that nothing ends it earlier.
+	Fixed bool `json:"fixed,omitempty"`
 }
 
 // Refusal says that Graph does not let this person be written.
@@ -137,8 +156,10 @@ type Session struct {
 	Reports []calls.Report `json:"reports,omitempty"`
 	Call    Hold           `json:"call,omitzero"`
 	Quiet   Hold           `json:"quiet,omitzero"`
-	Refusal *Refusal       `json:"refusal,omitempty"`
-	Last    Last           `json:"last,omitzero"`
+	Refusal *Refusal       `json:"refusal,omitempty"` // of the bridge's own session
+	// QuietRefusal is that of the preferred presence, which says nothing about calls.
+	QuietRefusal *Refusal `json:"quietRefusal,omitempty"`
+	Last         Last     `json:"last,omitzero"`
 	// Seen is when a sync last saw our pair although it was cleared.
 	Seen time.Time `json:"seen,omitzero"`
 }
@@ -150,10 +171,27 @@ func (s *Session) hold(about Subject) *Hold {
 	return &s.Call
 }
 
-// there reports whether what we set may be in Teams now.
-func (h Hold) there(now time.Time) bool {
-	return h.Maybe || h.Held || now.Before(h.LateSet)
+func (h Hold) traced(now time.Time) bool {
+	return slices.ContainsFunc(h.Traces, func(t Trace) bool { return now.Before(t.Until) })
 }
+
+// May reports whether a set whose answer was not seen may be in Teams.
+func (h Hold) May() bool { return h.Maybe || !h.LateSet.IsZero() }
+
+// refusal returns the refusal that is in force.
+func (s *Session) refusal(about Subject, now time.Time) *Refusal {
+	r := s.Refusal
+	if about == Quiet {
+		r = s.QuietRefusal
+	}
+	if r != nil && now.Before(r.Retry) {
+		return r
+	}
+	return nil
+}
+
+// there reports whether what we set may be in Teams.
+func (h Hold) there() bool { return h.Maybe || h.Held || !h.LateSet.IsZero() }
 
 // ours reports whether an answer given at a time may show what we set.
 func (h Hold) ours(at time.Time) bool {
@@ -161,17 +199,22 @@ func (h Hold) ours(at time.Time) bool {
 	case h.Maybe, h.Held:
 		// It ends by itself when nobody renews it.
 		return at.Sub(h.Expires) < EchoTime || (h.Maybe || h.Open || h.Redo) && at.Sub(h.Planned) < EchoTime
-	case at.Before(h.LateSet):
-		return true
+	case !h.LateSet.IsZero():
+		return at.Sub(h.lasts()) < EchoTime
 	}
 	return !h.ClearedAt.IsZero() && at.Sub(h.ClearedAt) < EchoTime
+}
+
+// was reports whether an answer given at a time may show what was set earlier.
+func (h Hold) was(state presence.State, at time.Time) bool {
+	return slices.ContainsFunc(h.Traces, func(t Trace) bool { return at.Before(t.Until) && t.Pair.Shows(state) })
 }
 
 // Echo reports whether an answer that Graph gave at a time shows nothing but what
 // the bridge itself wrote: it is no state of Teams' own (design: echo rule). Any
 // other pair passes. A Teams call under our session can't be told apart.
 func (s Session) Echo(state presence.State, at time.Time) bool {
-	if s.Call.ours(at) && s.Call.Pair.Shows(state) {
+	if h := s.Call; h.ours(at) && h.Pair.Shows(state) || h.was(state, at) {
 		return true
 	}
 	return s.Quiet.ours(at) && presence.Classic(state).Availability == presence.DoNotDisturb &&
@@ -190,8 +233,8 @@ func (s Session) Lingers(state presence.State, at time.Time) bool {
 // Released reports whether what held a wish back seems to be over, so that the
 // writer should look again. outcome is what is published about the person now.
 func (s Session) Released(outcome presence.Outcome) bool {
-	return s.Call.Wait != "" && s.Call.WaitOver.IsZero() && waitFor(Call, s.Call.Wait, outcome) == "" ||
-		s.Quiet.Wait != "" && s.Quiet.WaitOver.IsZero() && waitFor(Quiet, s.Quiet.Wait, outcome) == ""
+	return s.Call.Wait != "" && s.Call.WaitOver.IsZero() && waitFor(Call, outcome) == "" ||
+		s.Quiet.Wait != "" && s.Quiet.WaitOver.IsZero() && waitFor(Quiet, outcome) == ""
 }
 
 // Hidden reports whether Teams shows something else than our session although it
@@ -204,13 +247,15 @@ func (s Session) Hidden(outcome presence.Outcome, asOf time.Time) bool {
 }
 
 // Holds reports whether something of ours may be in Teams now.
-func (s Session) Holds(now time.Time) bool { return s.Call.there(now) || s.Quiet.there(now) }
+func (s Session) Holds() bool { return s.Call.there() || s.Quiet.there() }
 
 // Waits reports whether a wish is held back.
 func (s Session) Waits() bool { return s.Call.Wait != "" || s.Quiet.Wait != "" }
 
 // Refused reports whether the person is left alone because Graph refused.
-func (s Session) Refused(now time.Time) bool { return s.Refusal != nil && now.Before(s.Refusal.Retry) }
+func (s Session) Refused(now time.Time) bool {
+	return s.refusal(Call, now) != nil || s.refusal(Quiet, now) != nil
+}
 
 // Failures is how often in a row the last deed about a subject failed.
 func (s Session) Failures(about Subject) int { return s.hold(about).Failures }
@@ -218,7 +263,7 @@ func (s Session) Failures(about Subject) int { return s.hold(about).Failures }
 // Over reports whether the row says nothing that anybody needs any more.
 func (s Session) Over(now time.Time) bool {
 	for _, h := range []Hold{s.Call, s.Quiet} {
-		if h.there(now) || h.Open || h.Redo || h.Wait != "" || now.Before(h.LateClear) || !h.ClearedAt.IsZero() && now.Sub(h.ClearedAt) < KeepTime {
+		if h.there() || h.Open || h.Redo || h.Wait != "" || now.Before(h.LateClear) || h.traced(now) || !h.ClearedAt.IsZero() && now.Sub(h.ClearedAt) < KeepTime {
 			return false
 		}
 	}
@@ -227,5 +272,5 @@ func (s Session) Over(now time.Time) bool {
 			return false
 		}
 	}
-	return s.Refusal == nil || now.After(s.Refusal.Retry)
+	return !s.Refused(now)
 }
