@@ -19,19 +19,20 @@ import (
 type Budget struct {
 	Name     string
 	Measured float64
-	Limit    float64 // zero: only reported
+	Limit    float64 // zero: only reported, unless Strict
 	Unit     string
+	Strict   bool
 }
 
 // Over reports whether the budget is exceeded.
-func (b Budget) Over() bool { return b.Limit > 0 && b.Measured > b.Limit }
+func (b Budget) Over() bool { return (b.Limit > 0 || b.Strict) && b.Measured > b.Limit }
 
 // String is the line that make bench ends with:
 //
 //	budget <name> <measured> <limit> ok|over
 func (b Budget) String() string {
 	limit, verdict := "-", "ok"
-	if b.Limit > 0 {
+	if b.Limit > 0 || b.Strict {
 		limit = number(b.Limit) + b.Unit
 	}
 	if b.Over() {
@@ -77,6 +78,7 @@ func Run(ctx context.Context, o Options) ([]Budget, []error) {
 		{"handler", 2 * time.Minute, handler},
 		{"storage operations of a sync", 4 * time.Minute, storageOperations},
 		{"latency of a push", 5 * time.Minute, latency},
+		{"latency of calls", 12 * time.Minute, callLatency},
 		{"memory", 8 * time.Minute, memory},
 	} {
 		o.say("measuring: %s", m.name)

@@ -11,9 +11,11 @@ func TestTheLinesSayWhatIsOver(t *testing.T) {
 		budget Budget
 		want   string
 	}{
-		{Budget{"handler-size", 24.5, 25, "MB"}, "budget handler-size 24.50MB 25MB ok"},
-		{Budget{"handler-start-to-ready", 51, 50, "ms"}, "budget handler-start-to-ready 51ms 50ms over"},
-		{Budget{"memory-100000-users", 140, 0, "MiB"}, "budget memory-100000-users 140MiB - ok"},
+		{Budget{"handler-size", 24.5, 25, "MB", false}, "budget handler-size 24.50MB 25MB ok"},
+		{Budget{"handler-start-to-ready", 51, 50, "ms", false}, "budget handler-start-to-ready 51ms 50ms over"},
+		{Budget{"memory-100000-users", 140, 0, "MiB", false}, "budget memory-100000-users 140MiB - ok"},
+		{Budget{"throttled-requests", 1, 0, "", true}, "budget throttled-requests 1 0 over"},
+		{Budget{"throttled-requests", 0, 0, "", true}, "budget throttled-requests 0 0 ok"},
 	} {
 		if got := tt.budget.String(); got != tt.want {
 			t.Errorf("%+v prints %q; want %q", tt.budget, got, tt.want)
@@ -28,8 +30,8 @@ BenchmarkSync100k-2    	       5	 211000000 ns/op	         1.20 x-reference
 PASS
 `))
 	want := []Budget{
-		{"cpu-sync650-against-plain-client", 0.84, 1, "x"},
-		{"cpu-sync100k-against-plain-client", 1.20, 0, "x"},
+		{"cpu-sync650-against-plain-client", 0.84, 1, "x", false},
+		{"cpu-sync100k-against-plain-client", 1.20, 0, "x", false},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("budgets (-want +got):\n%s", diff)

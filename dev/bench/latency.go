@@ -14,6 +14,7 @@ import (
 func latency(ctx context.Context, o Options) ([]Budget, error) {
 	run := smoke.Default
 	run.Users, run.Rate, run.Duration, run.Kills, run.Dist, run.HostLog = 10_000, 150, 40*time.Second, 0, o.Dist, o.HostLog
+	run.Calls, run.Disturb, run.Hold = 0, false, 0
 	run.GraphLatency = 100 * time.Millisecond
 	if o.Quick {
 		run.Users, run.Duration = 2000, 15*time.Second

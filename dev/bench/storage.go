@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -29,13 +28,7 @@ func storageOperations(ctx context.Context, o Options) ([]Budget, error) {
 	}
 	// Without a push target, so that only the sync is counted. The one wake-up that
 	// it would send is left out of the limit below.
-	var current map[string]any
-	if err := c.API(ctx, integration.Browser, http.MethodGet, "integration", nil, &current); err != nil {
-		return nil, err
-	}
-	delete(current, "fixed")
-	current["pushUrl"] = ""
-	if err := c.API(ctx, integration.Browser, http.MethodPut, "integration", current, nil); err != nil {
+	if err := change(ctx, c, integration, func(s map[string]any) { s["pushUrl"], s["proCallToTeams"] = "", "nobody" }); err != nil {
 		return nil, err
 	}
 	// Twenty syncs first: first appends, directory, caches.
@@ -46,23 +39,46 @@ func storageOperations(ctx context.Context, o Options) ([]Budget, error) {
 	if err != nil {
 		return nil, err
 	}
+	changing, err := whileMoving(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	talking, err := withCalls(ctx, c, integration)
+	if err != nil {
+		return nil, err
+	}
+	return []Budget{
+		{Name: "storage-operations-unchanged-sync", Measured: quiet, Limit: 2},
+		{Name: "storage-operations-changing-sync", Measured: changing, Limit: 4},
+		{Name: "storage-operations-unchanged-sync-with-calls", Measured: talking, Limit: 3},
+	}, nil
+}
+
+// whileMoving counts while every sync finds changes.
+func whileMoving(ctx context.Context, c *cloud.Cloud) (float64, error) {
 	moving, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() { defer close(done); c.Graph.Move(moving, 20) }()
-	if _, err = countSyncs(ctx, c, 2); err == nil {
-		var changing float64
-		if changing, err = countSyncs(ctx, c, watched); err == nil {
-			cancel()
-			<-done
-			return []Budget{
-				{Name: "storage-operations-unchanged-sync", Measured: quiet, Limit: 2},
-				{Name: "storage-operations-changing-sync", Measured: changing, Limit: 4},
-			}, nil
-		}
+	defer func() { cancel(); <-done }()
+	if _, err := countSyncs(ctx, c, 2); err != nil {
+		return 0, err
 	}
-	cancel()
-	<-done
-	return nil, err
+	return countSyncs(ctx, c, watched)
+}
+
+// withCalls counts while calls are written, one is held in Teams, and nothing
+// changes.
+func withCalls(ctx context.Context, c *cloud.Cloud, i *cloud.Integration) (float64, error) {
+	if err := change(ctx, c, i, func(s map[string]any) { s["proCallToTeams"] = "everyone" }); err != nil {
+		return 0, err
+	}
+	if err := holdACall(ctx, c, i, c.Accounts[2].UPN); err != nil {
+		return 0, err
+	}
+	if _, err := countSyncs(ctx, c, 5); err != nil { // the writer's turn ends, the echo is published
+		return 0, err
+	}
+	return countSyncs(ctx, c, watched)
 }
 
 // countSyncs lets n syncs pass and returns the storage operations of one. The

@@ -32,6 +32,7 @@ func main() {
 	flag.DurationVar(&o.Settle, "settle", o.Settle, "how long to wait for it")
 	flag.DurationVar(&o.GraphLatency, "graph-latency", o.GraphLatency, "delay of every answer of Graph")
 	flag.StringVar(&o.Schedule, "schedule", o.Schedule, "schedule of presencesync")
+	flag.StringVar(&o.Dist, "dist", "", "folder that make build laid out, dist when empty")
 	logFile := flag.String("log", "", "file for what the host and the handlers print")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
