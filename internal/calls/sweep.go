@@ -29,7 +29,7 @@ func (l *Ledger) Sweep(ctx context.Context, tenant string) error {
 		return err
 	}
 	now := l.Now().UTC()
-	extended := now.Sub(view.Swept) > away
+	extended := !view.Swept.IsZero() && now.Sub(view.Swept) > away
 	if extended {
 		// Before the sweep is noted: a crash in between extends the rest as well.
 		if err := l.extend(ctx, tenant, view.Reporters, now); err != nil {

@@ -1,0 +1,384 @@
+package calls_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"procallteams/internal/calls"
+	"procallteams/internal/directory"
+)
+
+// beat lets time pass as upkeep and a reporter that lives see it: a sweep every
+// minute.
+func (w *world) beat(l *calls.Ledger, minutes int) {
+	w.t.Helper()
+	for range minutes {
+		w.later(time.Minute)
+		w.sweep(l)
+	}
+}
+
+// need is why the next report is refused.
+func (w *world) need(l *calls.Ledger, epoch int64) *calls.NeedError {
+	w.t.Helper()
+	_, err := l.Report(w.t.Context(), w.tenant, "pbx", epoch, nil)
+	refused, ok := errors.AsType[*calls.NeedError](err)
+	if !ok {
+		w.t.Fatalf("a report is not refused: %v", err)
+	}
+	return refused
+}
+
+func TestASilentReportersCallsEndOnceAndItIsTold(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	w.complete(l, 1, 10, call("ada", 1), call("bob", 2), free("cleo", 3))
+	w.sweep(l)
+	w.due()
+	w.beat(l, 5)
+	w.wantOnThePhone("ada", "bob")
+	w.beat(l, 1)
+	w.wantOnThePhone()
+	w.wantDue("id-ada", "id-bob")
+	if generation := w.reporter().Generation; generation != 1 {
+		t.Errorf("generation %d; want 1", generation)
+	}
+	w.beat(l, 30)
+	w.wantDue()
+	if generation := w.reporter().Generation; generation != 1 {
+		t.Errorf("generation %d after half an hour; the end comes once", generation)
+	}
+	if need := w.need(l, 1); need.Need != calls.NeedExpired || need.Ended != 2 || !need.Since.Equal(start.Add(6*time.Minute)) {
+		t.Errorf("told %+v", need)
+	}
+	receipt := w.complete(l, 1, 20, call("ada", 1))
+	w.want(receipt, calls.Accepted) // the same seq, but what was said before is void
+	if !receipt.Expired || receipt.ExpiredWith != 2 || receipt.Ended != 0 {
+		t.Errorf("receipt %+v; want to be told of the end", receipt)
+	}
+	if receipt := w.complete(l, 1, 20, call("ada", 1)); receipt.Expired {
+		t.Error("told twice")
+	}
+	w.wantOnThePhone("ada")
+	w.wantDue("id-ada")
+}
+
+func TestAReporterThatIsHeardKeepsItsLease(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	w.complete(l, 1, 10, call("ada", 1))
+	for range 20 {
+		w.beat(l, 1)
+		if receipt := w.report(l, 1); !receipt.Until.Equal(w.reporter().Until) || receipt.Until.Sub(w.reporter().Seen) != calls.LeaseTime {
+			t.Fatalf("lease until %v", receipt.Until)
+		}
+	}
+	w.wantOnThePhone("ada")
+}
+
+func TestOneHeardThisInstantIsNotEnded(t *testing.T) {
+	w := newWorld(t)
+	w.complete(w.ledger(), 1, 10, call("ada", 1))
+	w.sweep(w.ledger())
+	w.beat(w.ledger(), 4)
+	w.later(90 * time.Second)
+	sweeper := w.process(w.st, func(write int, after bool) error {
+		if write == 2 && !after { // the end of the lease, after the sweep's own mark
+			w.report(w.ledger(), 1)
+		}
+		return nil
+	})
+	w.sweep(sweeper)
+	w.wantOnThePhone("ada")
+	w.report(w.ledger(), 1)
+}
+
+func TestABridgeThatWasAwayExtendsLeasesOnceInsteadOfEndingThem(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	w.complete(l, 1, 10, call("ada", 1))
+	w.sweep(l)
+	w.later(time.Hour)
+	w.sweep(l)
+	w.wantOnThePhone("ada")
+	w.beat(l, 4)
+	w.wantOnThePhone("ada")
+	w.report(l, 1) // it lives
+	w.later(time.Hour)
+	w.sweep(l)
+	w.beat(l, 4)
+	w.wantOnThePhone("ada")
+	w.beat(l, 2)
+	w.wantOnThePhone()
+}
+
+func TestABridgeThatIsAlwaysLateStillEndsADeadReportersCalls(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	w.complete(l, 1, 10, call("ada", 1))
+	for range 4 {
+		w.later(3 * time.Minute)
+		w.sweep(l)
+	}
+	w.wantOnThePhone()
+}
+
+func TestASweepMayEndAtAnyWrite(t *testing.T) {
+	for write := 1; ; write++ {
+		cut := false
+		for _, after := range []bool{false, true} {
+			w := newWorld(t)
+			w.people(staff(60)...)
+			l := w.ledger()
+			var list []calls.Entry
+			for i := range 60 {
+				list = append(list, call(fmt.Sprintf("x%04d", i), int64(i)))
+			}
+			w.complete(l, 1, 100, list...)
+			w.sweep(l)
+			w.due()
+			w.beat(l, 5)
+			w.later(time.Minute)
+			err := w.process(w.st, cutAt(write, after)).Sweep(t.Context(), w.tenant)
+			cut = cut || err != nil
+			w.later(time.Minute)
+			w.sweep(l)
+			w.wantOnThePhone()
+			if n := len(w.due()); n != 60 {
+				t.Errorf("cut at write %d: %d people are due; want 60", write, n)
+			}
+			if r := w.reporter(); r.Generation != 1 || r.Ended != 60 {
+				t.Errorf("cut at write %d: generation %d, ended %d; want 1, 60", write, r.Generation, r.Ended)
+			}
+			if n := len(w.rows()); n != 0 {
+				t.Errorf("cut at write %d: %d rows are left", write, n)
+			}
+		}
+		if !cut {
+			return
+		}
+	}
+}
+
+func TestAReporterThatOwesAListAndDiesStillExpires(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	w.complete(l, 1, 10, call("ada", 1), call("bob", 2))
+	w.people(directory.Person{ID: "id-ada", Name: "ada.new", Standing: directory.TakesPart}, directory.Person{ID: "id-bob", Name: "bob", Standing: directory.TakesPart})
+	w.sweep(l)
+	w.wantOnThePhone("bob")
+	if need := w.need(l, 1); need.Need != calls.NeedMissed {
+		t.Errorf("need %q; want %q", need.Need, calls.NeedMissed)
+	}
+	w.beat(l, 6)
+	w.wantOnThePhone()
+	if need := w.need(l, 1); need.Need != calls.NeedExpired {
+		t.Errorf("need %q; want %q", need.Need, calls.NeedExpired)
+	}
+}
+
+func TestANameThatIsAnotherPersonsNowMovesTheCall(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	w.complete(l, 1, 10, call("ada", 1))
+	w.people(directory.Person{ID: "id-eve", Name: "ada", Standing: directory.TakesPart}, directory.Person{ID: "id-ada", Name: "ada.l", Standing: directory.TakesPart})
+	w.due()
+	w.sweep(l)
+	w.wantOnThePhone()
+	w.wantDue("id-ada")
+	w.want(w.complete(l, 1, 11, call("ada", 1)), calls.Accepted)
+	w.wantDue("id-eve")
+	w.sweep(l)
+	w.report(l, 1, call("ada.l", 12))
+	w.wantOnThePhone("ada", "ada.l")
+}
+
+func TestWhatIsOverIsForgottenAndStillKnownForOld(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	w.complete(l, 1, 0)
+	w.sweep(l)
+	w.report(l, 1, call("ada", 5))
+	w.report(l, 1, free("ada", 7), call("bob", 6))
+	for range 12 {
+		w.beat(l, 1)
+		w.report(l, 1)
+	}
+	rows := w.rows()
+	if _, kept := rows["id-ada"]; kept || len(rows) != 1 {
+		t.Errorf("%d rows are left; want bob's, who still is on the phone", len(rows))
+	}
+	w.want(w.report(l, 1, call("ada", 6)), calls.Outdated)
+	w.want(w.report(l, 1, call("bob", 7)), calls.Accepted) // bob has a row that says better
+	w.want(w.report(l, 1, call("ada", 8)), calls.Accepted)
+	if _, err := l.Complete(t.Context(), w.tenant, "pbx", 1, 6, nil); err == nil {
+		t.Error("a list from before the forgotten report was taken in")
+	}
+}
+
+func TestABusyReporterIsAmendedAsWell(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	w.complete(l, 1, 0, call("bob", 0))
+	w.report(l, 1, free("ada", 7))
+	w.sweep(l)
+	w.later(11 * time.Minute)
+	w.report(l, 1)
+	busy := w.process(w.st, func(write int, after bool) error {
+		if write == 3 && !after { // the floor, after the extension and the mark
+			w.report(w.ledger(), 1)
+		}
+		return nil
+	})
+	w.sweep(busy)
+	if floor := w.reporter().Floor; floor != 7 {
+		t.Errorf("floor %d; want 7", floor)
+	}
+	if n := len(w.rows()); n != 1 {
+		t.Errorf("%d rows are left; want 1", n)
+	}
+}
+
+func TestSwitchingCallsOffTakesEverythingBackAndOnNeedsAList(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	w.complete(l, 1, 10, call("ada", 1), call("bob", 2))
+	w.due()
+	w.switched(false)
+	w.sweep(l)
+	w.wantDue("id-ada", "id-bob")
+	if n := len(w.rows()); n != 0 {
+		t.Errorf("%d rows are left", n)
+	}
+	bad := call("ada", 12)
+	bad.Fault = errors.New("not understood")
+	w.want(w.report(l, 1, call("ada", 11), bad), calls.NotEnabled, calls.Invalid)
+	w.switched(true)
+	if need := w.need(l, 1); need.Need != calls.NeedMissed {
+		t.Errorf("need %q; want %q", need.Need, calls.NeedMissed)
+	}
+	w.want(w.complete(l, 1, 12, call("ada", 11)), calls.Accepted)
+	w.wantOnThePhone("ada")
+}
+
+func TestOffAndOnBetweenTwoReportsIsNoticed(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	w.complete(l, 1, 10, call("ada", 1))
+	w.switched(false)
+	w.sweep(l)
+	w.switched(true)
+	if need := w.need(l, 1); need.Need != calls.NeedMissed {
+		t.Errorf("need %q; want %q", need.Need, calls.NeedMissed)
+	}
+}
+
+func TestAListWhileCallsAreOffIsNotKept(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	w.switched(false)
+	w.want(w.complete(l, 3, 10, call("ada", 1)), calls.NotEnabled)
+	w.want(w.report(l, 3, call("bob", 11)), calls.NotEnabled)
+	w.switched(true)
+	w.wantOnThePhone()
+	w.need(l, 3)
+	w.want(w.complete(l, 3, 10, call("ada", 1)), calls.Accepted)
+}
+
+// A reporter that keeps to the contract, a bridge that ends at any write, and
+// requests that come late: in the end the bridge knows what is true.
+func TestWhateverHappensTheBridgeEndsWithTheTruth(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { play(t, rand.New(rand.NewPCG(seed, 5))) })
+	}
+}
+
+// request is what the reporter sent.
+type request struct {
+	epoch, asOf int64
+	complete    bool
+	entries     []calls.Entry
+}
+
+func play(t *testing.T, dice *rand.Rand) {
+	w := newWorld(t)
+	w.people(staff(8)...)
+	epoch, seq, said := int64(0), int64(0), map[string]int64{} // on the phone, and since which seq
+	var sent []request
+	list := func() request {
+		r := request{epoch: epoch, asOf: seq, complete: true}
+		for name, since := range said {
+			r.entries = append(r.entries, call(name, since))
+		}
+		return r
+	}
+	try := func(r request, fault func(int, bool) error) error {
+		l := w.process(w.st, fault)
+		if r.complete {
+			_, err := l.Complete(t.Context(), w.tenant, "pbx", r.epoch, r.asOf, r.entries)
+			return err
+		}
+		_, err := l.Report(t.Context(), w.tenant, "pbx", r.epoch, r.entries)
+		return err
+	}
+	// deliver repeats a request until it is answered; a refusal asks for the list.
+	deliver := func(r request) {
+		sent = append(sent, r)
+		for range 20 {
+			var fault func(int, bool) error
+			if dice.IntN(4) == 0 {
+				fault = cutAt(1+dice.IntN(2), dice.IntN(2) == 0)
+			}
+			err := try(r, fault)
+			if err == nil {
+				return
+			}
+			if !errors.Is(err, errCut) {
+				r = list()
+			}
+		}
+		t.Fatal("20 tries were not enough")
+	}
+	deliver(list())
+	for range 60 {
+		name := fmt.Sprintf("x%04d", dice.IntN(8))
+		switch n := dice.IntN(12); {
+		case n < 7:
+			seq++
+			entry := call(name, seq)
+			if _, on := said[name]; on {
+				delete(said, name)
+				entry = free(name, seq)
+			} else {
+				said[name] = seq
+			}
+			deliver(request{epoch: epoch, entries: []calls.Entry{entry}})
+		case n == 7: // a restart of UCServer
+			epoch, seq = epoch+1, 0
+			for name := range said {
+				seq++
+				said[name] = seq
+			}
+			deliver(list())
+		case n == 8:
+			deliver(list())
+		case n == 9: // something old comes late, or once more
+			_ = try(sent[dice.IntN(len(sent))], nil)
+		case n == 10:
+			w.later(time.Duration(dice.IntN(4)) * time.Minute)
+			_ = w.process(w.st, cutAt(1+dice.IntN(4), dice.IntN(2) == 0)).Sweep(t.Context(), w.tenant)
+		default:
+			w.later(time.Minute)
+			w.sweep(w.ledger())
+		}
+	}
+	deliver(request{epoch: epoch})
+	var names []string
+	for name := range said {
+		names = append(names, name)
+	}
+	w.wantOnThePhone(names...)
+}
