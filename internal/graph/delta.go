@@ -125,7 +125,7 @@ type DeltaPage struct {
 // ResyncError reports that Graph does not accept a link of a delta query any
 // more: it is older than 7 days, or the service was reset. The directory has to
 // be read from the start, with an empty link; who is not in it by the end of that
-// round is gone.
+// round is gone. (The Location of a 410 asks for the same and is not used.)
 type ResyncError struct{ cause error }
 
 func (e *ResyncError) Error() string {

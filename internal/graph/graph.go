@@ -5,7 +5,8 @@
 // streaming JSON decoder, because the generated SDK's models cost several times
 // the work (docs/decisions/0003-graph-without-generated-models.md). Graph does
 // not always answer as documented: what is odd is counted ([Oddities]), never
-// guessed at. Refusals are typed: [ThrottledError], [Error].
+// guessed at. Refusals are typed: [ThrottledError], [Error], [ResyncError],
+// [NoGroupError].
 package graph
 
 import (
