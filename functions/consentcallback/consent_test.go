@@ -27,13 +27,9 @@ func TestBothConsentsConnectAndReadingPrefersTheApp(t *testing.T) {
 	if token, err = w.service.WriteToken(t.Context(), w.tenant, w.grants()); err != nil || token.Kind != consent.Admin {
 		t.Errorf("WriteToken = %v, %v", token.Kind, err)
 	}
-	_, directions, err := w.service.Report(t.Context())
-	if err != nil || len(directions) != 2 {
-		t.Fatalf("Report = %v, %v", directions, err)
-	}
-	for _, d := range directions {
-		if d.AuthorizationRequired() || d.Carrier != consent.Admin {
-			t.Errorf("direction %s = %+v; want carried by admin", d.Name, d)
+	for _, use := range []consent.Use{consent.Reading, consent.Writing} {
+		if g, ok := w.carrier(use); !ok || g.Kind != consent.Admin {
+			t.Errorf("%s stands on %+v, %t; want the admin consent", use, g, ok)
 		}
 	}
 }

@@ -29,11 +29,9 @@ func TestNothingIsGivenBeforeConsent(t *testing.T) {
 	required(t, err, "")
 	_, err = w.service.WriteToken(t.Context(), w.tenant, w.grants())
 	required(t, err, "")
-	_, directions, err := w.service.Report(t.Context())
-	must(t, err)
-	for _, d := range directions {
-		if !d.AuthorizationRequired() || d.State != consent.Required {
-			t.Errorf("direction %+v; want authorization required", d)
+	for _, use := range []consent.Use{consent.Reading, consent.Writing} {
+		if g, ok := w.carrier(use); ok || g.State != consent.Required {
+			t.Errorf("%s stands on %+v, %t; want nothing", use, g, ok)
 		}
 	}
 }
@@ -327,11 +325,9 @@ func TestAnotherAppRegistrationNeedsNewConsents(t *testing.T) {
 	w.mu.Unlock()
 	w.advance(time.Minute)
 	_ = w.service.Probe(t.Context())
-	_, directions, err := w.service.Report(t.Context())
-	must(t, err)
-	for _, d := range directions {
-		if !d.AuthorizationRequired() {
-			t.Errorf("direction %+v still works", d)
+	for _, use := range []consent.Use{consent.Reading, consent.Writing} {
+		if g, ok := w.carrier(use); ok {
+			t.Errorf("%s still stands on %+v", use, g)
 		}
 	}
 	if _, err := w.read(); err == nil {

@@ -196,13 +196,13 @@ func TestADeclinedConsentIsToldAndCanBeGivenLater(t *testing.T) {
 	if status != 200 || !strings.Contains(page, "declined") || !strings.Contains(page, "AADSTS65004") || !strings.Contains(page, "Start again") {
 		t.Errorf("ends with %d %s", status, page)
 	}
-	grants, _, err := w.service.Report(t.Context())
+	grants, err := w.service.Report(t.Context())
 	must(t, err)
 	if g := grants[len(grants)-1]; g.Kind != consent.User || g.State != consent.Declined || g.Code != "AADSTS65004" {
 		t.Errorf("user grant = %+v", g)
 	}
 	w.consentUser(w.reader)
-	if grants, _, _ = w.service.Report(t.Context()); len(grants) != 2 || !grants[1].Works() {
+	if grants, _ = w.service.Report(t.Context()); len(grants) != 2 || !grants[1].Works() {
 		t.Errorf("grants after consent = %+v", grants)
 	}
 	// Declining later does not touch what works.
@@ -222,7 +222,7 @@ func TestATripThatNeverComesBackChangesNothing(t *testing.T) {
 	}
 	w.advance(11 * time.Minute)
 	w.probe()
-	grants, _, err := w.service.Report(t.Context())
+	grants, err := w.service.Report(t.Context())
 	must(t, err)
 	for _, g := range grants {
 		if g.State != consent.Required {

@@ -383,7 +383,7 @@ func (w *world) grants() []consent.Grant {
 // grant reports one grant; account is empty for the admin grant.
 func (w *world) grant(account string) consent.Grant {
 	w.t.Helper()
-	reported, _, err := w.service.Report(w.t.Context())
+	reported, err := w.service.Report(w.t.Context())
 	must(w.t, err)
 	for _, g := range reported {
 		if g.Account.ObjectID == account && (account != "" || g.Kind == consent.Admin) {
@@ -391,6 +391,14 @@ func (w *world) grant(account string) consent.Grant {
 		}
 	}
 	return consent.Grant{}
+}
+
+// carrier is what a use stands on.
+func (w *world) carrier(use consent.Use) (consent.Grant, bool) {
+	w.t.Helper()
+	reported, err := w.service.Report(w.t.Context())
+	must(w.t, err)
+	return consent.Carrier(reported, use)
 }
 
 func (w *world) probe() {

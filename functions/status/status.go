@@ -5,16 +5,21 @@ package status
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"procallteams/internal/access"
+	"procallteams/internal/calls"
 	"procallteams/internal/consent"
 	"procallteams/internal/health"
 	"procallteams/internal/host"
 	"procallteams/internal/problem"
 	"procallteams/internal/reply"
 	"procallteams/internal/report"
+	"procallteams/internal/session"
+	"procallteams/internal/settings"
 )
 
 // Function is the code of function.json beside this file. It is served behind
@@ -38,6 +43,7 @@ type answer struct {
 	Directions []health.Direction    `json:"directions"`
 	Grants     []grant               `json:"grants"`
 	Sync       sync                  `json:"sync"`
+	Writing    *writing              `json:"writing,omitempty"`
 	Push       *push                 `json:"push,omitempty"`
 	Polls      []poll                `json:"polls,omitempty"`
 	Settings   *appSettings          `json:"settings,omitempty"`
@@ -76,6 +82,32 @@ type sync struct {
 	Changes        int            `json:"changes"`
 	ThrottledUntil time.Time      `json:"throttledUntil,omitzero"`
 	Oddities       map[string]int `json:"oddities,omitempty"`
+}
+
+// writing is how calls come to Teams; absent while that was never switched on.
+type writing struct {
+	LastWrite  time.Time  `json:"lastWrite,omitzero"`
+	Held       int        `json:"held"`
+	Waiting    int        `json:"waiting"`
+	Hidden     int        `json:"hidden"`
+	Refused    int        `json:"refused"`
+	Due        int        `json:"due"`
+	DueSince   time.Time  `json:"dueSince,omitzero"`
+	Error      string     `json:"error,omitempty"`
+	ErrorCode  string     `json:"errorCode,omitempty"`
+	ErrorSince time.Time  `json:"errorSince,omitzero"`
+	Reporters  []reporter `json:"reporters"`
+}
+
+type reporter struct {
+	ID        string     `json:"id"`
+	Name      string     `json:"name,omitempty"`
+	Epoch     int64      `json:"epoch,omitempty"`
+	Until     time.Time  `json:"until,omitzero"`
+	Seen      time.Time  `json:"seen,omitzero"`
+	Need      calls.Need `json:"need,omitempty"`
+	NeedSince time.Time  `json:"needSince,omitzero"`
+	Ended     int        `json:"ended,omitempty"`
 }
 
 type push struct {
@@ -158,6 +190,7 @@ func (f Function) answer(state report.State, consumers []access.Credential) answ
 		a.Sync.ThrottledUntil = state.Throttled
 	}
 	a.Grants = grants(state.Grants)
+	a.Writing = writingOf(state, consumers)
 	if state.Settings.PushURL != "" {
 		a.Push = &push{URL: state.Settings.PushURL}
 		if p := state.Push; p != nil {
@@ -170,6 +203,26 @@ func (f Function) answer(state report.State, consumers []access.Credential) answ
 		}
 	}
 	return a
+}
+
+func writingOf(state report.State, consumers []access.Credential) *writing {
+	w := state.Writer
+	if state.Settings.ProCallToTeams != settings.Everyone && w == (session.Writer{}) && len(state.Reporters) == 0 {
+		return nil
+	}
+	shown := &writing{
+		LastWrite: w.LastWrite, Held: w.Held, Waiting: w.Waiting, Hidden: state.Heartbeat.Hidden, Refused: w.Refused,
+		Due: w.Due, DueSince: state.DueSince, Error: w.Error, ErrorCode: w.ErrorCode, ErrorSince: w.ErrorSince, Reporters: []reporter{},
+	}
+	for _, id := range slices.Sorted(maps.Keys(state.Reporters)) {
+		r := state.Reporters[id]
+		one := reporter{ID: id, Epoch: r.Epoch, Until: r.Until, Seen: r.Seen, Need: r.Need, NeedSince: r.NeedSince, Ended: r.Ended}
+		if i := slices.IndexFunc(consumers, func(c access.Credential) bool { return c.ID == id }); i >= 0 {
+			one.Name = consumers[i].Name
+		}
+		shown.Reporters = append(shown.Reporters, one)
+	}
+	return shown
 }
 
 func orEmpty(texts []string) []string {
@@ -212,6 +265,11 @@ func (a *answer) reduce() {
 	}
 	for i := range a.Polls {
 		a.Polls[i].Name = ""
+	}
+	if a.Writing != nil {
+		for i := range a.Writing.Reporters {
+			a.Writing.Reporters[i].Name = ""
+		}
 	}
 	if a.Push != nil {
 		a.Push.URL = ""

@@ -70,33 +70,43 @@ func TestADoubtfulRefusalCountsOnlyWhenItStays(t *testing.T) {
 	}
 }
 
-func TestDirectionsAreJudgedByWhatCarriesThem(t *testing.T) {
+func TestAUseStandsOnTheFirstGrantThatAllowsIt(t *testing.T) {
 	readOnly := Grant{Kind: Admin, State: Granted, Permissions: []string{readPresence}}
+	whole := Grant{Kind: Admin, State: Expiring, Permissions: []string{writePresence}}
+	opaque := Grant{Kind: Admin, State: Granted}
+	waiting := Grant{Kind: Admin, State: Waiting}
 	person := Grant{Kind: User, State: Granted, SecretName: "x"}
 	refused := Grant{Kind: User, State: Reauthorize, Code: "AADSTS50173", Reason: "revoked"}
+	given := Grant{Kind: Admin, State: Required, Reason: "consent was given, but not for this"}
+	type verdict struct {
+		kind  Kind
+		state State
+		ok    bool
+	}
 	for _, row := range []struct {
 		name        string
 		grants      []Grant
-		read, write Kind
-		readState   State
-		writeState  State
+		read, write verdict
 	}{
-		{"nothing was given", nil, "", "", Required, Required},
-		{"a person reads", []Grant{person}, User, "", Granted, Required},
-		{"a read-only app reads and does not write", []Grant{readOnly}, Admin, "", Granted, Required},
-		{"a refusal is told for reading only", []Grant{refused}, "", "", Reauthorize, Required},
+		{"nothing was given", nil, verdict{User, Required, false}, verdict{Admin, Required, false}},
+		{"a person reads", []Grant{person}, verdict{User, Granted, true}, verdict{Admin, Required, false}},
+		{"a read-only app reads and does not write", []Grant{readOnly}, verdict{Admin, Granted, true}, verdict{Admin, Required, false}},
+		{"an app that may write reads as well", []Grant{person, whole}, verdict{Admin, Expiring, true}, verdict{Admin, Expiring, true}},
+		{"a token that nobody can read was proven by a read", []Grant{opaque}, verdict{Admin, Granted, true}, verdict{Admin, Granted, true}},
+		{"a refusal is told for reading only", []Grant{refused}, verdict{User, Reauthorize, false}, verdict{Admin, Required, false}},
+		{"of two, the one that is nearest", []Grant{refused, waiting}, verdict{Admin, Waiting, false}, verdict{Admin, Waiting, false}},
+		{"one that says why, before one that was never given", []Grant{given}, verdict{Admin, Required, false}, verdict{Admin, Required, false}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			grants := complete("", row.grants)
-			read := direction(TeamsToProCall, true, grants, func(g Grant) bool { return g.Kind == User || canRead(g) })
-			write := direction(ProCallToTeams, true, grants, func(g Grant) bool { return g.Kind == Admin && canWrite(g) })
-			if read.Carrier != row.read || read.State != row.readState || write.Carrier != row.write || write.State != row.writeState {
-				t.Errorf("read %+v, write %+v", read, write)
-			}
-			if !write.AuthorizationRequired() && write.Carrier == "" {
-				t.Error("an enabled direction without carrier is not required")
+			for use, want := range map[Use]verdict{Reading: row.read, Writing: row.write} {
+				if g, ok := Carrier(row.grants, use); (verdict{g.Kind, g.State, ok}) != want {
+					t.Errorf("Carrier for %s = %s %s, %t; want %v", use, g.Kind, g.State, ok, want)
+				}
 			}
 		})
+	}
+	if g, _ := Carrier([]Grant{readOnly}, Writing); !strings.Contains(g.Reason, writePresence) || !strings.Contains(g.NextStep, writePresence) {
+		t.Errorf("a read-only app: %+v; want the permission that is missing", g)
 	}
 }
 

@@ -109,7 +109,7 @@ func (s *Service) outcome(w http.ResponseWriter, r *http.Request, kind Kind) {
 	if flow.Outcome == Pending {
 		data.Grant = s.watched(ctx, app)
 	}
-	if grants, _, err := s.Report(ctx); err == nil {
+	if grants, err := s.Report(ctx); err == nil {
 		data.Other = missing(kind, grants)
 	}
 	shown := page.Page{Title: title(data), Body: page.Execute(pages, "ending", data)}

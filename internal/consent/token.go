@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -80,29 +79,19 @@ func (p *slot) unlock() { <-p.busy }
 // token in memory nothing is contacted. It returns *[RequiredError] when no grant
 // is accepted, and another error when the reason may pass by itself.
 func (s *Service) ReadToken(ctx context.Context, tenant string, grants []Grant) (Token, error) {
-	return s.token(ctx, tenant, grants, func(g Grant) bool { return g.Kind == User || canRead(g) })
+	return s.token(ctx, tenant, grants, Reading)
 }
 
 // WriteToken returns an app-only token that writes presences, like [Service.ReadToken].
 func (s *Service) WriteToken(ctx context.Context, tenant string, grants []Grant) (Token, error) {
-	return s.token(ctx, tenant, grants, func(g Grant) bool { return g.Kind == Admin && canWrite(g) })
+	return s.token(ctx, tenant, grants, Writing)
 }
 
-// canRead and canWrite judge an admin grant by the roles that were seen. None
-// are seen when Graph's token was not readable; then a real read has proven it.
-func canRead(g Grant) bool {
-	return len(g.Permissions) == 0 || slices.Contains(g.Permissions, readPresence) || slices.Contains(g.Permissions, writePresence)
-}
-
-func canWrite(g Grant) bool {
-	return len(g.Permissions) == 0 || slices.Contains(g.Permissions, writePresence)
-}
-
-func (s *Service) token(ctx context.Context, tenant string, grants []Grant, useful func(Grant) bool) (Token, error) {
+func (s *Service) token(ctx context.Context, tenant string, grants []Grant, use Use) (Token, error) {
 	grants = ordered(grants)
 	var passing []error // may be cured by time
 	for _, grant := range grants {
-		if !useful(grant) || !grant.Works() && !grant.retried() {
+		if !use.allowedBy(grant) || !grant.Works() && !grant.retried() {
 			continue
 		}
 		token, err := s.tokenOf(ctx, tenant, grant)
@@ -124,7 +113,7 @@ func (s *Service) token(ctx context.Context, tenant string, grants []Grant, usef
 		grants = ordered(fresh)
 	}
 	kind := Admin
-	if useful(Grant{Kind: User}) {
+	if use == Reading {
 		kind = User
 	}
 	return Token{}, required(kind, grants)

@@ -14,8 +14,7 @@ type DirectionState string
 // States of a direction.
 const (
 	Working               DirectionState = "working"
-	Ready                 DirectionState = "ready"    // allowed, and nothing to do yet
-	Starting              DirectionState = "starting" // allowed, the first sync is due
+	Starting              DirectionState = "starting" // allowed; the first sync, or the first report, is due
 	Off                   DirectionState = "off"
 	Paused                DirectionState = "paused"
 	AuthorizationRequired DirectionState = "authorization required"
@@ -28,45 +27,12 @@ type Direction struct {
 	Name  string         `json:"name"` // teamsToProCall or proCallToTeams
 	State DirectionState `json:"state"`
 	Since time.Time      `json:"since,omitzero"`
-	// Carrier is the consent that carries reading: admin or user.
+	// Carrier is the consent that carries it: admin or user.
 	Carrier consent.Kind `json:"carrier,omitempty"`
 	Reason  string       `json:"reason,omitempty"`
 	Code    string       `json:"code,omitempty"`
 	// NextStep is empty when there is nothing to do.
 	NextStep string `json:"nextStep,omitempty"`
-}
-
-// rank orders grants by how much they are worth.
-var rank = map[consent.State]int{
-	consent.Granted: 7, consent.Expiring: 6, consent.Unverified: 5, consent.Waiting: 4,
-	consent.Reauthorize: 3, consent.Blocked: 2, consent.Declined: 1,
-}
-
-// Best returns the healthiest grant of a kind; one in state required when there
-// is none.
-func Best(grants []consent.Grant, kind consent.Kind) consent.Grant {
-	best := consent.Grant{Kind: kind, State: consent.Required}
-	for _, grant := range grants {
-		if grant.Kind == kind && rank[grant.State] > rank[best.State] {
-			best = grant
-		}
-	}
-	return best
-}
-
-// Carrier returns the grant that reading stands on, the app-only one first. It
-// reports false when none works, with the grant that is nearest to it.
-func Carrier(grants []consent.Grant) (consent.Grant, bool) {
-	admin, user := Best(grants, consent.Admin), Best(grants, consent.User)
-	switch {
-	case admin.Works():
-		return admin, true
-	case user.Works():
-		return user, true
-	case rank[admin.State] > rank[user.State]:
-		return admin, false
-	}
-	return user, false
 }
 
 // Directions returns both directions, from Teams to ProCall first.
@@ -89,14 +55,7 @@ func Directions(now time.Time, in Input) []Direction {
 		judgeReading(now, in, &read)
 	}
 	if write.State == "" {
-		admin := Best(in.Grants, consent.Admin)
-		write.Carrier = consent.Admin
-		if admin.Works() {
-			write.State, write.Since = Ready, admin.Since
-			write.Reason = "The permission is there; this version does not write calls to Teams yet."
-		} else {
-			write.blocked(required(RequiredWrite, "", admin), admin.Code)
-		}
+		judgeWriting(now, in, &write)
 	}
 	return []Direction{read, write}
 }
@@ -107,7 +66,7 @@ func (d *Direction) blocked(f Finding, code string) {
 
 func judgeReading(now time.Time, in Input, d *Direction) {
 	beat := in.Heartbeat
-	grant, ok := Carrier(in.Grants)
+	grant, ok := consent.Carrier(in.Grants, consent.Reading)
 	d.Carrier = grant.Kind
 	f, bad := reading(now, in)
 	switch {
@@ -137,7 +96,7 @@ func judgeReading(now time.Time, in Input, d *Direction) {
 
 // Overall is the state of the whole: the worst of the directions that are on.
 func Overall(directions []Direction) DirectionState {
-	order := []DirectionState{NotSetUpYet, AuthorizationRequired, StaleState, Starting, Paused, Working, Ready}
+	order := []DirectionState{NotSetUpYet, AuthorizationRequired, StaleState, Starting, Paused, Working}
 	for _, state := range order {
 		if slices.ContainsFunc(directions, func(d Direction) bool { return d.State == state }) {
 			return state

@@ -5,7 +5,9 @@ import (
 	"strings"
 	"time"
 
+	"procallteams/internal/calls"
 	"procallteams/internal/consent"
+	"procallteams/internal/session"
 	"procallteams/internal/settings"
 )
 
@@ -26,6 +28,11 @@ const (
 	PushStopped        Code = "push-stopped"
 	PushBehind         Code = "push-behind"
 	CredentialExpiring Code = "credential-expiring"
+	WritesFailing      Code = "writes-failing"
+	WritesBehind       Code = "writes-behind"
+	WritesRefused      Code = "writes-refused"
+	ReporterSilent     Code = "reporter-silent"
+	ReporterListNeeded Code = "reporter-list-needed"
 )
 
 // Finding is one thing that somebody should know. Fault says that the bridge
@@ -65,6 +72,12 @@ type Input struct {
 	Throttled time.Time     // until when Graph asked the bridge to wait
 	Interval  time.Duration // of the schedule
 	Push      *Push         // nil when nothing is pushed
+	// Reporters say who is on the phone; Writer is how writing that to Teams stands.
+	Reporters calls.Reporters
+	Writer    session.Writer
+	// DueSince is when the oldest report came in that is not written yet, zero when
+	// none waits.
+	DueSince time.Time
 }
 
 // missed is how many intervals may pass without a sync before that is called
@@ -119,11 +132,7 @@ func Assess(now time.Time, in Input) []Finding {
 			add(f)
 		}
 	}
-	if s.Writes() {
-		if admin := Best(in.Grants, consent.Admin); !admin.Works() {
-			add(required(RequiredWrite, "Writing calls to Teams needs the admin consent", admin))
-		}
-	}
+	found = append(found, writing(now, in)...)
 	if in.Throttled.After(now) {
 		add(Finding{
 			Code: Throttled, Title: "Microsoft Graph asked the bridge to wait", Detail: "until " + stamp(in.Throttled),
@@ -157,7 +166,7 @@ func Assess(now time.Time, in Input) []Finding {
 func reading(now time.Time, in Input) (Finding, bool) {
 	beat := in.Heartbeat
 	limit := Patience(beat, in.Interval)
-	carrier, ok := Carrier(in.Grants)
+	carrier, ok := consent.Carrier(in.Grants, consent.Reading)
 	switch {
 	case !ok || strings.Contains(beat.ErrorCode, "authorization-required"):
 		return required(RequiredRead, "Reading presences needs a consent", carrier), true

@@ -3,7 +3,9 @@ package report_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,10 +13,13 @@ import (
 	"github.com/google/uuid"
 
 	"procallteams/dev/azurite"
+	"procallteams/internal/access"
+	"procallteams/internal/calls"
 	"procallteams/internal/consent"
 	"procallteams/internal/health"
 	"procallteams/internal/report"
 	"procallteams/internal/secret"
+	"procallteams/internal/session"
 	"procallteams/internal/settings"
 	"procallteams/internal/storage"
 )
@@ -155,10 +160,10 @@ func TestWhatCannotBeReadIsAnErrorAndNoHalfOfAState(t *testing.T) {
 	whole := func() report.Reader {
 		return report.Reader{
 			Settings: func(context.Context) (settings.Integration, []string, error) {
-				return settings.Integration{Tenant: "t", PushURL: "https://ucserver.example/push"}, nil, nil
+				return settings.Integration{Tenant: "t", PushURL: "https://ucserver.example/push", ProCallToTeams: settings.Everyone}, nil, nil
 			},
 			Now: func(context.Context, string) (storage.Now, error) {
-				return storage.Now{Heartbeat: health.Heartbeat{AsOf: at}}, nil
+				return storage.Now{Heartbeat: health.Heartbeat{AsOf: at}, Reporters: calls.Reporters{"a1": {ID: "a1", Need: calls.NeedExpired}}}, nil
 			},
 			Push: func(context.Context, string) (*health.Push, error) { return &health.Push{}, nil },
 		}
@@ -174,6 +179,12 @@ func TestWhatCannotBeReadIsAnErrorAndNoHalfOfAState(t *testing.T) {
 				return storage.Now{Heartbeat: health.Heartbeat{AsOf: at}}, broken
 			}
 		},
+		"what is due": func(r *report.Reader) {
+			r.Due = func(context.Context, string) ([]calls.Due, error) { return []calls.Due{{At: at, Told: true}}, broken }
+		},
+		"credentials": func(r *report.Reader) {
+			r.Consumers = func(context.Context) ([]access.Credential, error) { return nil, broken }
+		},
 		"pushes": func(r *report.Reader) {
 			r.Push = func(context.Context, string) (*health.Push, error) { return &health.Push{Behind: 1}, broken }
 		},
@@ -185,5 +196,58 @@ func TestWhatCannotBeReadIsAnErrorAndNoHalfOfAState(t *testing.T) {
 				t.Errorf("Read() = %+v, %v; want nothing and %v", state, err, broken)
 			}
 		})
+	}
+}
+
+func TestWhatWaitsForTheWriterIsTheOldestReport(t *testing.T) {
+	w := newWorld(t)
+	saved := w.save(t, settings.Integration{Tenant: w.tenant, ProCallToTeams: settings.Everyone})
+	// As the writer left it, some time ago.
+	if _, err := (storage.Written{Storage: w.st}).SaveWriter(t.Context(), w.tenant, session.Writer{Held: 1, Due: 2, DueSince: at}); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, w.reader); !got.DueSince.Equal(at) || got.Writer.Held != 1 {
+		t.Errorf("state = %+v; want what the writer left", got.Input)
+	}
+	var due []calls.Due
+	asked := 0
+	w.reader.Due = func(context.Context, string) ([]calls.Due, error) { asked++; return due, nil }
+	if got := read(t, w.reader); !got.DueSince.IsZero() {
+		t.Errorf("due since %s although nothing is", got.DueSince)
+	}
+	due = []calls.Due{{At: at.Add(time.Minute), Told: true}, {Seen: at}, {At: at.Add(time.Second), Told: true}}
+	if got := read(t, w.reader); !got.DueSince.Equal(at.Add(time.Second)) {
+		t.Errorf("due since %s; want that of the oldest report", got.DueSince)
+	}
+	saved.Paused, asked = true, 0
+	w.save(t, saved)
+	if read(t, w.reader); asked != 0 {
+		t.Error("what is due is read while nothing is written")
+	}
+}
+
+func TestNobodyWaitsForTheReportsOfARevokedCredential(t *testing.T) {
+	w := newWorld(t)
+	w.save(t, settings.Integration{Tenant: w.tenant, ProCallToTeams: settings.Everyone})
+	store := storage.Calls{Storage: w.st}
+	for _, r := range []calls.Reporter{{ID: "alive"}, {ID: "silent", Need: calls.NeedExpired}, {ID: "revoked", Need: calls.NeedExpired}, {ID: "forgotten", Need: calls.NeedExpired}} {
+		if r.ID == "alive" {
+			w.reader.Consumers = func(context.Context) ([]access.Credential, error) {
+				t.Error("credentials are read although nobody is silent")
+				return nil, nil
+			}
+		}
+		if err := store.SavePeople(t.Context(), w.tenant, nil, &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.ID == "alive" {
+			read(t, w.reader)
+		}
+	}
+	w.reader.Consumers = func(context.Context) ([]access.Credential, error) {
+		return []access.Credential{{ID: "alive"}, {ID: "silent"}, {ID: "revoked", Revoked: at}}, nil
+	}
+	if got := slices.Sorted(maps.Keys(read(t, w.reader).Reporters)); !slices.Equal(got, []string{"alive", "silent"}) {
+		t.Errorf("reporters = %q; want those whose credential is in force", got)
 	}
 }
