@@ -60,17 +60,17 @@ var standings = map[directory.Standing]string{
 	directory.TakesPart: "takesPart", directory.Disabled: "disabled", directory.Guest: "guest", directory.Ambiguous: "ambiguous",
 }
 
-func (k known) answer(now time.Time) answer {
+func (k known) answer() answer {
 	a := answer{
 		User: k.person.Name, UPN: k.person.UPN, EntraID: k.person.ID, Standing: standings[k.person.Standing],
-		Freshness: k.fresh, Reports: k.said(), Session: k.standing(session.Call, now),
+		Freshness: k.fresh, Reports: k.said(), Session: k.standing(session.Call),
 	}
 	a.Session.LastWrite = lastWrite(k.session.Last)
 	if k.isPublished {
 		o := k.published.Outcome
 		a.Teams = &teams{o.Availability, o.Activity, o.OutOfOffice, o.Source, k.published.ObservedAt, o.View()}
 	}
-	if quiet := k.standing(session.Quiet, now); k.settings.AlsoWrite.DoNotDisturb || quiet.State != none {
+	if quiet := k.standing(session.Quiet); k.settings.AlsoWrite.DoNotDisturb || quiet.State != none {
 		a.DoNotDisturb = &quiet
 	}
 	return a

@@ -53,7 +53,7 @@ var lifetime = presence.LifetimeOf(0)
 
 // alone is a copy of the session that has the newest reports and nothing but one
 // subject, so that [session.Session.Next] says what is to be done about that one.
-func (k known) alone(about session.Subject, now time.Time) session.Session {
+func (k known) alone(about session.Subject) session.Session {
 	s := k.session
 	s.Reports = make([]calls.Report, 0, len(k.reports))
 	for _, r := range k.reports {
@@ -61,45 +61,48 @@ func (k known) alone(about session.Subject, now time.Time) session.Session {
 			r.Manual = nil
 		} else {
 			r.Reasons = 0
-			if r.Manual != nil && !r.Manual.Until.IsZero() && !now.Before(r.Manual.Until) {
+			if r.Manual != nil && !r.Manual.Until.IsZero() && !k.asked.Before(r.Manual.Until) {
 				r.Manual = nil // it has ended by itself
 			}
 		}
 		s.Reports = append(s.Reports, r)
 	}
 	if about == session.Call {
-		s.Quiet = session.Hold{}
+		s.Quiet, s.QuietRefusal = session.Hold{}, nil
 	} else {
-		s.Call, s.Seen = session.Hold{}, time.Time{}
+		s.Call, s.Refusal, s.Seen = session.Hold{}, nil, time.Time{}
 	}
 	return s
 }
 
 // standing asks the writer's own decision what it would do now.
-func (k known) standing(about session.Subject, now time.Time) standing {
-	probe := k.alone(about, now)
+func (k known) standing(about session.Subject) standing {
+	now := k.asked
+	probe := k.alone(about)
 	world := session.World{
 		Settings: k.settings, Reporters: k.now.Reporters, Outcome: k.published.Outcome, Published: k.isPublished, Lifetime: lifetime,
 	}
 	wished, step := probe.Wishes(world), probe.Next(now, world)
-	h := probe.Call
+	h, r := probe.Call, probe.Refusal
 	if about == session.Quiet {
-		h = probe.Quiet
+		h, r = probe.Quiet, probe.QuietRefusal
 	}
-	ours := h.Held && now.Before(h.Expires) && (about == session.Quiet || h.Pair == step.Pair && h.ClientID == k.settings.ClientID)
-	st := standing{State: none, Pair: step.Pair, Next: step.At}
+	same := h.Pair == step.Pair && (about == session.Quiet || h.ClientID == k.settings.ClientID)
+	ours := h.Held && now.Before(h.Expires) && (step.Deed == "" || same)
+	st := standing{State: none, Next: step.At}
 	if h.Held {
 		st.Expires = h.Expires
 	}
 	switch {
-	case wished && k.session.Refusal != nil && now.Before(k.session.Refusal.Retry):
-		r := *k.session.Refusal
+	case wished && r != nil && now.Before(r.Retry):
 		st.State, st.Since, st.Reason = refused, r.At, "Microsoft Graph refuses to write this user; it is tried again once a day"
 		st.Refused = &refusal{r.Status, r.Code, r.At, r.Retry}
+	case wished && h.Yielded:
+		st.Reason = "the user has chosen something else in Teams since: left alone until UCServer ends it"
 	case wished && step.Deed == "" && h.Wait != "":
 		st.State, st.Wait, st.Since, st.Reason = waiting, h.Wait, h.WaitSince, k.waiting(about, h)
 	case wished && ours:
-		st.State, st.Since = held, h.HeldSince
+		st.State, st.Since, st.Pair = held, h.HeldSince, h.Pair
 		if about == session.Call && !k.now.Heartbeat.AsOf.IsZero() {
 			st.Hidden = k.session.Hidden(k.published.Outcome, k.now.Heartbeat.AsOf)
 		}
@@ -107,9 +110,9 @@ func (k known) standing(about session.Subject, now time.Time) standing {
 			st.Reason = chosen(k.published.Outcome)
 		}
 	case wished:
-		st.State, st.Since, st.Reason = pending, k.reported(), k.delayed(h, now, "reported, not written yet")
-	case step.Deed == session.Clear, h.Held, h.Maybe, h.Intent == session.Clear && h.LateSet.After(h.At) && now.Before(h.LateSet):
-		st.State, st.Pair, st.Reason = clearing, h.Pair, k.ending(about, h, now)
+		st.State, st.Since, st.Pair, st.Reason = pending, k.reported(), step.Pair, k.delayed(h, step, "reported, not written yet")
+	case step.Deed == session.Clear, h.Held, h.Maybe, now.Before(h.LateSet):
+		st.State, st.Pair, st.Reason = clearing, h.Pair, k.ending(about, h, step)
 	default:
 		st.Next, st.Reason = time.Time{}, k.nothing(probe.Reports)
 	}
@@ -129,13 +132,13 @@ func (k known) waiting(about session.Subject, h session.Hold) string {
 }
 
 // delayed says why what is to be done is not done yet.
-func (k known) delayed(h session.Hold, now time.Time, otherwise string) string {
+func (k known) delayed(h session.Hold, step session.Step, otherwise string) string {
 	switch {
 	case k.now.Writer.Error != "":
 		return "nothing can be written to Teams now: " + k.now.Writer.Error
-	case k.now.ThrottledUntil.After(now):
+	case k.now.ThrottledUntil.After(k.asked):
 		return "Microsoft Graph asked the bridge to wait until " + stamp(k.now.ThrottledUntil)
-	case now.Before(h.RetryAt):
+	case step.Deed == "" && k.asked.Before(h.RetryAt):
 		return fmt.Sprintf("the last try failed (%d in a row); the next one is at %s", h.Failures, stamp(h.RetryAt))
 	case h.Open:
 		return "Microsoft Graph was asked; its answer is not noted yet"
@@ -143,14 +146,14 @@ func (k known) delayed(h session.Hold, now time.Time, otherwise string) string {
 	return otherwise
 }
 
-func (k known) ending(about session.Subject, h session.Hold, now time.Time) string {
+func (k known) ending(about session.Subject, h session.Hold, step session.Step) string {
 	switch {
 	case about == session.Call && h.ClientID != "" && h.ClientID != k.settings.ClientID && (h.Held || h.Maybe):
-		return "set by another app registration, which this one can't clear: it ends by itself at " + stamp(h.Planned)
-	case !h.Held && !h.Maybe && now.Before(h.LateSet):
+		return "set by another app registration, which this one can't clear: it ends by itself at " + stamp(step.At)
+	case !h.Held && !h.Maybe && k.asked.Before(h.LateSet):
 		return "cleared, and once more at " + stamp(h.LateSet) + ": an earlier call whose answer was lost may still be carried out"
 	}
-	return k.delayed(h, now, "to be cleared in Teams")
+	return k.delayed(h, step, "to be cleared in Teams")
 }
 
 // reported is when that was taken in which is not written yet.

@@ -17,7 +17,6 @@ import (
 	"procallteams/internal/calls"
 	"procallteams/internal/directory"
 	"procallteams/internal/feed"
-	"procallteams/internal/health"
 	"procallteams/internal/host"
 	"procallteams/internal/poll"
 	"procallteams/internal/presence"
@@ -66,7 +65,7 @@ func (f Function) ServeCaller(w http.ResponseWriter, r *http.Request, caller acc
 		f.refuse(w, r, err)
 		return
 	}
-	reply.JSON(w, http.StatusOK, k.answer(f.Now().UTC()))
+	reply.JSON(w, http.StatusOK, k.answer())
 }
 
 var (
@@ -111,6 +110,7 @@ func (f Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
 
 // known is everything that is known about one person.
 type known struct {
+	asked    time.Time
 	now      storage.Now
 	settings settings.Integration // with app settings applied
 	fresh    poll.Freshness
@@ -149,11 +149,12 @@ func (f Function) look(ctx context.Context, caller access.Caller, name string) (
 }
 
 func (f Function) once(ctx context.Context, tenant, name string) (k known, err error) {
+	k.asked = f.Now().UTC()
 	if k.now, err = f.Storage.Now(ctx, tenant); err != nil {
 		return k, err
 	}
 	k.settings, _ = k.now.Settings.Override(f.Settings.Overrides)
-	k.fresh = poll.FreshnessOf(f.Now(), f.input(k))
+	k.fresh = poll.FreshnessOf(k.asked, report.InputOf(k.now, k.settings, f.Interval))
 	if k.now.Directory.Blob == "" {
 		return k, calls.ErrNoDirectory
 	}
@@ -177,8 +178,6 @@ func (f Function) once(ctx context.Context, tenant, name string) (k known, err e
 	k.published, k.isPublished = book.Get(k.person.ID)
 	return k, nil
 }
-
-func (f Function) input(k known) health.Input { return report.InputOf(k.now, k.settings, f.Interval) }
 
 // find returns the person of a UCServer name, else of a UPN.
 func find(people *directory.Index, name string) (directory.Person, error) {
