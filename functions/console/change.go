@@ -36,7 +36,7 @@ func (e refusal) Error() string { return e.text }
 // change does one step. Without a secret to show it ends with a redirect, so
 // that a reload repeats nothing.
 func (f *Function) change(w http.ResponseWriter, r *http.Request, name string) {
-	// Every form has a field: the Functions host may send a request without a body
+	// Every form has a field that is always sent: the Functions host may send a request without a body
 	// again and again (host 4.1037), and some steps must happen once.
 	if err := r.ParseForm(); err != nil || len(r.PostForm) == 0 {
 		f.home(w, r, http.StatusBadRequest, shown{Notice: notice{"bad", "The form did not arrive whole. Try again."}})

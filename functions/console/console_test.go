@@ -24,6 +24,7 @@ import (
 	integrationapi "procallteams/functions/integration"
 	"procallteams/functions/status"
 	"procallteams/internal/access"
+	"procallteams/internal/calls"
 	"procallteams/internal/consent"
 	"procallteams/internal/contract"
 	judging "procallteams/internal/health"
@@ -31,6 +32,7 @@ import (
 	"procallteams/internal/integration"
 	"procallteams/internal/report"
 	"procallteams/internal/secret"
+	"procallteams/internal/session"
 	"procallteams/internal/settings"
 	"procallteams/internal/storage"
 )
@@ -468,6 +470,57 @@ func TestNamingThePushAddressAgainSwitchesPushesOn(t *testing.T) {
 		if resumed := len(w.resumed) == 1 && w.resumed[0] == tenantID; resumed != (i != 1) {
 			t.Errorf("PUT %s resumed %q", body, w.resumed)
 		}
+	}
+}
+
+func TestStep3SwitchesOptInsAndShowsHowWritingStands(t *testing.T) {
+	w := start(t, settings.Overrides{})
+	w.signIn()
+	w.register()
+	page := w.get("/api/console").Body.String()
+	for _, name := range []string{"ringing", "wrapUp", "appointment", "doNotDisturb", "onlySignedIn"} {
+		if box := regexp.MustCompile(`<input type="checkbox" name="` + name + `"[^>]*>`).FindString(page); box == "" || strings.Contains(box, "checked") {
+			t.Errorf("the box %s is not there, or ticked from the first day: %q", name, box)
+		}
+	}
+	ticked := func(page, name string) bool {
+		return regexp.MustCompile(`name="` + name + `"[^>]* checked`).MatchString(page)
+	}
+	refused := w.post("directions", url.Values{"step": {"directions"}, "proCallToTeams": {"everyone"}, "wrapUp": {"yes"}, "onlySignedIn": {"yes"}})
+	if page = refused.Body.String(); refused.Code != 422 || !ticked(page, "wrapUp") || !ticked(page, "onlySignedIn") || !ticked(page, "proCallToTeams") {
+		t.Errorf("only signed in without reading = %d, and the boxes stay as they were ticked", refused.Code)
+	}
+	has(t, refused, "needs teamsToProCall")
+	saved := w.post("directions", url.Values{"step": {"directions"}, "teamsToProCall": {"everyone"}, "proCallToTeams": {"everyone"}, "wrapUp": {"yes"}, "onlySignedIn": {"yes"}})
+	current, _, err := w.console.Editor.Store.Load(t.Context())
+	if saved.Code != 303 || err != nil || current.AlsoWrite != (settings.AlsoWrite{WrapUp: true}) || !current.OnlySignedIn {
+		t.Errorf("step 3 = %d, %+v, %v", saved.Code, current, err)
+	}
+	has(t, w.get("/api/console"), "nobody reported yet")
+
+	rows := storage.Calls{Storage: w.store}
+	for _, r := range []calls.Reporter{
+		{ID: "uc1", Epoch: 1, Seen: w.now.Add(-20 * time.Second), Until: w.now.Add(4 * time.Minute)},
+		{ID: "uc2", Epoch: 1, Seen: w.now.Add(-time.Hour), Need: calls.NeedExpired, NeedSince: w.now.Add(-55 * time.Minute), Ended: 3},
+		{ID: "uc3", Seen: w.now, Need: calls.NeedFirst},
+	} {
+		if err := rows.SavePeople(t.Context(), tenantID, nil, &r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := (storage.Written{Storage: w.store}).SaveWriter(t.Context(), tenantID, session.Writer{
+		LastWrite: w.now.Add(-5 * time.Second), Held: 12, Waiting: 2, Refused: 1, Error: "Graph does not answer", ErrorSince: w.now,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	has(t, w.get("/api/console"), "12 shown", "2 held back", "1 refused by Microsoft", "5 seconds ago", "Graph does not answer",
+		"uc1: heard 20 seconds ago; its calls count until 2026-11-25 12:04:00 UTC", "uc2: heard 60 minutes ago; its lease ended at", "3 calls", "uc3: heard just now; has to send its complete list")
+	// A form without a ticked box still arrives.
+	if answer := w.post("directions", url.Values{"step": {"directions"}}); answer.Code != 303 {
+		t.Errorf("everything off = %d", answer.Code)
+	}
+	if current, _, err = w.console.Editor.Store.Load(t.Context()); err != nil || current.Writes() || current.Reads() || current.AlsoWrite != (settings.AlsoWrite{}) || current.OnlySignedIn {
+		t.Errorf("everything off: %+v, %v", current, err)
 	}
 }
 

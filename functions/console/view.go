@@ -3,6 +3,7 @@ package console
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"procallteams/functions/status"
 	"procallteams/internal/access"
+	"procallteams/internal/calls"
 	"procallteams/internal/consent"
 	"procallteams/internal/health"
 	"procallteams/internal/host"
@@ -87,7 +89,10 @@ type view struct {
 	ClientID   string
 	PushURL    string
 	HasSecret  bool // a client secret comes from an app setting
-	Everyone   settings.Participation
+	Ticked     map[string]bool
+	Options    []option
+	Writing    bool // calls are written, or were
+	Reporters  []string
 	Now        time.Time
 }
 
@@ -145,8 +150,9 @@ func (f *Function) view(state report.State, machines []access.Credential, s show
 	v := view{
 		shown: s, State: state, Findings: health.Assess(now, state.Input), Scopes: access.Scopes, Warnings: f.Warnings,
 		Tenant: state.Settings.Tenant, ClientID: state.Settings.ClientID, PushURL: state.Settings.PushURL,
-		HasSecret: f.SecretFixed, Everyone: settings.Everyone, Now: now, AppFixed: map[string]bool{},
+		HasSecret: f.SecretFixed, Now: now, AppFixed: map[string]bool{}, Ticked: ticked(state.Settings, s.Kept), Options: options,
 		Redirects: f.Redirects,
+		Writing:   state.Settings.ProCallToTeams == settings.Everyone || state.Writer.Held > 0 || len(state.Reporters) > 0,
 	}
 	for _, name := range state.Fixed {
 		v.AppFixed[name] = true
@@ -168,7 +174,59 @@ func (f *Function) view(state report.State, machines []access.Credential, s show
 			v.Machines = append(v.Machines, c)
 		}
 	}
+	v.Reporters = v.reporters(machines)
 	return v
+}
+
+// option is one box of step 3 about what is written besides calls.
+type option struct{ Name, Title, Text string }
+
+var options = []option{
+	{"ringing", "Ringing", "A call that rings shows as “In a call”, before anybody answers it."},
+	{"wrapUp", "Wrap-up", "Work after a call shows as “In a call” until UCServer ends it."},
+	{"appointment", "Appointments in ProCall", "An appointment shows as “In a conference call” when it makes busy, as “Away” when it makes absent. Teams knows the Outlook calendar by itself."},
+	{"doNotDisturb", "Do not disturb", "A “Do not disturb” chosen in ProCall becomes the person's own choice in Teams, always with an end. It is taken back only while it is still ours."},
+	{"onlySignedIn", "Only while signed in to Teams", "Without this, a call makes a person who is signed out of Teams look as if they were there and in a call. Needs Teams to ProCall."},
+}
+
+// ticked are the boxes of step 3: as stored, or as they were when the form was
+// refused.
+func ticked(s settings.Integration, kept url.Values) map[string]bool {
+	if kept.Get("step") == "directions" {
+		boxes := map[string]bool{}
+		for name := range kept {
+			boxes[name] = true
+		}
+		return boxes
+	}
+	return map[string]bool{
+		"teamsToProCall": s.TeamsToProCall == settings.Everyone, "proCallToTeams": s.ProCallToTeams == settings.Everyone, "paused": s.Paused,
+		"ringing": s.AlsoWrite.Ringing, "wrapUp": s.AlsoWrite.WrapUp, "appointment": s.AlsoWrite.Appointment,
+		"doNotDisturb": s.AlsoWrite.DoNotDisturb, "onlySignedIn": s.OnlySignedIn,
+	}
+}
+
+// reporters says of everybody who reports calls when they were last heard.
+func (v view) reporters(machines []access.Credential) []string {
+	var lines []string
+	for _, id := range slices.Sorted(maps.Keys(v.State.Reporters)) {
+		r := v.State.Reporters[id]
+		name := id
+		if i := slices.IndexFunc(machines, func(c access.Credential) bool { return c.ID == id }); i >= 0 {
+			name = machines[i].Name
+		}
+		line := name + ": heard " + v.Ago(r.Seen)
+		switch {
+		case r.Need == calls.NeedExpired:
+			line += fmt.Sprintf("; its lease ended at %s, and with it %d calls", v.At(r.NeedSince), r.Ended)
+		case r.Need != "":
+			line += "; has to send its complete list"
+		default:
+			line += "; its calls count until " + v.At(r.Until)
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // grants are all stored consents, and a line for each kind that has none.
