@@ -41,14 +41,16 @@ func (e *engine) nameConflicts(r *relation, rule Rule) {
 // conflict names those on the other side who fit a person, and those on its own
 // side who fit one of these.
 func (e *engine) conflict(r *relation, first map[int32]*[2][]int32, side int, i int32) *Conflict {
-	var with, rivals []int32
+	c := &Conflict{}
+	with := e.with[:0]
 	for _, number := range r.numbersOf(side, i) {
 		if some := first[number]; some != nil {
 			with = append(with, some[1-side]...)
 		}
 	}
-	c := &Conflict{}
-	with = e.few(with, c)
+	e.with = with
+	with = c.few(with)
+	rivals := e.rivals[:0]
 	for _, other := range with {
 		for _, number := range r.numbersOf(1-side, other) {
 			if some := first[number]; some != nil {
@@ -56,14 +58,15 @@ func (e *engine) conflict(r *relation, first map[int32]*[2][]int32, side int, i 
 			}
 		}
 	}
+	e.rivals = rivals
 	rivals = slices.DeleteFunc(rivals, func(rival int32) bool { return rival == i })
-	rivals = e.few(rivals, c)
+	rivals = c.few(rivals)
 	c.With, c.Rivals = e.ids(1-side, with), e.ids(side, rivals)
 	return c
 }
 
 // few returns the first few positions, each once.
-func (e *engine) few(positions []int32, c *Conflict) []int32 {
+func (c *Conflict) few(positions []int32) []int32 {
 	slices.Sort(positions)
 	positions = slices.Compact(positions)
 	if len(positions) > maxNamed {
@@ -74,9 +77,12 @@ func (e *engine) few(positions []int32, c *Conflict) []int32 {
 }
 
 func (e *engine) ids(side int, positions []int32) []string {
-	var ids []string
-	for _, i := range positions {
-		ids = append(ids, e.verdicts[side][i].ID)
+	if len(positions) == 0 {
+		return nil
+	}
+	ids := make([]string, len(positions))
+	for n, i := range positions {
+		ids[n] = e.verdicts[side][i].ID
 	}
 	return ids
 }

@@ -18,15 +18,9 @@ func (g guid) mixed() guid {
 	return g
 }
 
-// immutableGUID appends the objectGUID in an onPremisesImmutableId: the base64 of
-// its bytes as Windows keeps them. Other things may stand there; they are no GUID.
-func immutableGUID(to []guid, id string) []guid {
-	if g, ok := base64GUID(id); ok {
-		return append(to, g)
-	}
-	return to
-}
-
+// base64GUID reads the base64 of a GUID's bytes as Windows keeps them. That is the
+// form of an onPremisesImmutableId made from an objectGUID; other things may stand
+// there as well.
 func base64GUID(text string) (guid, bool) {
 	text = strings.TrimRight(text, "=")
 	var decoded [18]byte
@@ -38,14 +32,20 @@ func base64GUID(text string) (guid, bool) {
 	return g, err == nil && n == 16 && g != guid{}
 }
 
-// objectGUIDs appends what a user's objectGUID may mean. Usual are the text with
+func (v *values) guid(g guid) {
+	v.text = append(v.text, g[:]...)
+	v.ends = append(v.ends, len(v.text))
+}
+
+// objectGUIDs adds what a user's objectGUID may mean. Usual are the text with
 // hyphens, also in braces; the same without hyphens, which is just as well a dump
 // of the bytes as Windows keeps them; that dump with backslashes, as LDAP filters
 // have it, or with blanks; and base64 of these bytes.
-func objectGUIDs(to []guid, text string) []guid {
+func objectGUIDs(v *values, text string) {
 	text = strings.Trim(text, " {}()")
 	if g, ok := base64GUID(text); ok {
-		return append(to, g)
+		v.guid(g)
+		return
 	}
 	var digits [32]byte
 	n, marks := 0, byte(0)
@@ -54,7 +54,7 @@ func objectGUIDs(to []guid, text string) []guid {
 		case c == '-' || c == '\\' || c == ' ' || c == ':':
 			marks = c
 		case n == len(digits):
-			return to
+			return
 		default:
 			digits[n] = c
 			n++
@@ -62,13 +62,12 @@ func objectGUIDs(to []guid, text string) []guid {
 	}
 	var g guid
 	if _, err := hex.Decode(g[:], digits[:n]); err != nil || n != len(digits) || g == (guid{}) {
-		return to
+		return
 	}
-	switch marks {
-	case 0:
-		return append(to, g, g.mixed())
-	case '-':
-		return append(to, g)
+	if marks == 0 || marks == '-' {
+		v.guid(g)
 	}
-	return append(to, g.mixed())
+	if marks != '-' {
+		v.guid(g.mixed())
+	}
 }

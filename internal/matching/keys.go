@@ -1,100 +1,157 @@
 package matching
 
-import "strings"
-
-// keys names the values by which a rule compares: two fit when they have one in
-// common. Both append.
-type keys[K comparable] struct {
-	account func([]K, *Account) []K
-	user    func([]K, *User) []K
-}
-
-// add appends text in lower case, unless there is none.
-func add(to []string, text string) []string {
-	if text == "" {
-		return to
-	}
-	return append(to, strings.ToLower(text))
-}
-
-// names are a user's two names that may be a UPN.
-func names(to []string, u *User) []string { return add(add(to, u.UPN), u.Name) }
-
-var (
-	byObjectGUID = keys[guid]{
-		func(to []guid, a *Account) []guid { return immutableGUID(to, a.ImmutableID) },
-		func(to []guid, u *User) []guid { return objectGUIDs(to, u.ObjectGUID) },
-	}
-	byObjectSID = keys[string]{
-		func(to []string, a *Account) []string { return add(to, a.SID) },
-		func(to []string, u *User) []string { return add(to, u.ObjectSID) },
-	}
-	byUPN = keys[string]{
-		func(to []string, a *Account) []string { return add(to, a.UPN) }, names,
-	}
-	byOnPremisesUPN = keys[string]{
-		func(to []string, a *Account) []string { return add(to, a.OnPremisesUPN) }, names,
-	}
-	bySAM  = keys[sam]{accountSAM, userSAM}
-	byMail = keys[string]{
-		func(to []string, a *Account) []string {
-			to = add(to, a.Mail)
-			for _, proxy := range a.Proxies {
-				to = addAddress(to, proxy)
-			}
-			return to
-		},
-		func(to []string, u *User) []string { return addAddress(add(to, u.Mail), u.SIP) },
-	}
+import (
+	"strings"
+	"unicode/utf8"
 )
 
-// sam is a SAM account name with its domain, empty where none is given.
-type sam struct{ domain, name string }
+// keys names the values by which a rule compares: two fit when they have one in
+// common.
+type keys struct {
+	account func(*values, *Account)
+	user    func(*values, *User)
+}
+
+// values are one person's values of a rule. They are collected in one buffer,
+// since hundreds of thousands of people pass through it.
+type values struct {
+	text []byte
+	ends []int
+}
+
+func (v *values) reset() { v.text, v.ends = v.text[:0], v.ends[:0] }
+
+// all yields each value; it is valid until the next reset.
+func (v *values) all(yield func([]byte) bool) {
+	begin := 0
+	for _, end := range v.ends {
+		if !yield(v.text[begin:end]) {
+			return
+		}
+		begin = end
+	}
+}
+
+// exactly adds a value; an empty one is none.
+func (v *values) exactly(parts ...string) {
+	begin := len(v.text)
+	for _, part := range parts {
+		v.text = append(v.text, part...)
+	}
+	v.end(begin)
+}
+
+// folded adds a value in lower case; an empty one is none.
+func (v *values) folded(parts ...string) {
+	begin := len(v.text)
+	for _, part := range parts {
+		v.text = appendLower(v.text, part)
+	}
+	v.end(begin)
+}
+
+func (v *values) end(begin int) {
+	if len(v.text) > begin {
+		v.ends = append(v.ends, len(v.text))
+	}
+}
+
+func appendLower(to []byte, text string) []byte {
+	begin := len(to)
+	for i := range len(text) {
+		c := text[i]
+		if c >= utf8.RuneSelf {
+			return append(to[:begin], strings.ToLower(text)...)
+		}
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		to = append(to, c)
+	}
+	return to
+}
+
+var (
+	byObjectGUID = keys{
+		func(v *values, a *Account) {
+			if g, ok := base64GUID(a.ImmutableID); ok {
+				v.guid(g)
+			}
+		},
+		func(v *values, u *User) { objectGUIDs(v, u.ObjectGUID) },
+	}
+	byObjectSID = keys{
+		func(v *values, a *Account) { v.folded(a.SID) },
+		func(v *values, u *User) { v.folded(u.ObjectSID) },
+	}
+	byUPN = keys{
+		func(v *values, a *Account) { v.folded(a.UPN) }, upnOrName,
+	}
+	byOnPremisesUPN = keys{
+		func(v *values, a *Account) { v.folded(a.OnPremisesUPN) }, upnOrName,
+	}
+	bySAM  = keys{accountSAM, userSAM}
+	byMail = keys{accountAddresses, userAddresses}
+)
+
+// upnOrName adds a user's two names that may be a UPN.
+func upnOrName(v *values, u *User) {
+	v.folded(u.UPN)
+	v.folded(u.Name)
+}
 
 // maxNetBIOS is the length to which Windows cuts a domain's short name.
 const maxNetBIOS = 15
 
-// accountSAM appends the spellings that a user may have: without a domain, with
-// the DNS domain, with its first label, which is the usual short name.
-func accountSAM(to []sam, a *Account) []sam {
+// accountSAM adds the spellings that a user may have: without a domain, with the
+// DNS domain, with its first label, which is the usual short name.
+func accountSAM(v *values, a *Account) {
 	if a.SAM == "" {
-		return to
+		return
 	}
-	name, domain := strings.ToLower(a.SAM), strings.ToLower(a.Domain)
-	to = append(to, sam{"", name})
-	if domain == "" {
-		return to
+	v.folded(a.SAM)
+	if a.Domain == "" {
+		return
 	}
-	label, _, _ := strings.Cut(domain, ".")
-	return append(to, sam{domain, name}, sam{label[:min(len(label), maxNetBIOS)], name})
+	v.folded(a.Domain, `\`, a.SAM)
+	label, _, _ := strings.Cut(a.Domain, ".")
+	v.folded(label[:min(len(label), maxNetBIOS)], `\`, a.SAM)
 }
 
-func userSAM(to []sam, u *User) []sam {
-	domain, name, ok := strings.Cut(strings.ToLower(u.SAM), `\`)
-	if !ok {
-		domain, name = "", domain
+func userSAM(v *values, u *User) {
+	domain, name, ok := strings.Cut(u.SAM, `\`)
+	if !ok || domain == "" {
+		v.folded(strings.TrimPrefix(u.SAM, `\`))
+	} else if name != "" {
+		v.folded(u.SAM)
 	}
-	if name == "" {
-		return to
-	}
-	return append(to, sam{domain, name})
 }
 
-// addAddress appends the address in a proxy address or a SIP URI. What is neither
-// mail nor SIP, such as X500 and EUM, is passed over.
-func addAddress(to []string, uri string) []string {
+func accountAddresses(v *values, a *Account) {
+	v.folded(a.Mail)
+	for _, proxy := range a.Proxies {
+		v.address(proxy)
+	}
+}
+
+func userAddresses(v *values, u *User) {
+	v.folded(u.Mail)
+	v.address(u.SIP)
+}
+
+// address adds the address in a proxy address or a SIP URI. What is neither mail
+// nor SIP, such as X500 and EUM, is passed over.
+func (v *values) address(uri string) {
 	scheme, address, ok := strings.Cut(uri, ":")
-	if !ok {
-		return add(to, uri)
-	}
-	switch strings.ToLower(scheme) {
-	case "smtp":
-	case "sip", "sips":
+	switch {
+	case !ok:
+		v.folded(uri)
+	case strings.EqualFold(scheme, "smtp"):
+		v.folded(address)
+	case strings.EqualFold(scheme, "sip"), strings.EqualFold(scheme, "sips"):
 		if end := strings.IndexAny(address, ";?"); end >= 0 {
 			address = address[:end]
 		}
-	default:
-		return to
+		v.folded(address)
 	}
-	return add(to, address)
 }

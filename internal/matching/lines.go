@@ -4,14 +4,13 @@ import "strings"
 
 // leftOfLine and rightOfLine are the keys of usermatching.csv: the name that a
 // line gives the account, and the user's name, both exactly.
-func (e *engine) leftOfLine(to []string, a *Account) []string {
+func (e *engine) leftOfLine(v *values, a *Account) {
 	if line, ok := e.list.line(a.UPN); ok {
-		to = append(to, line.Name)
+		v.exactly(line.Name)
 	}
-	return to
 }
 
-func (e *engine) rightOfLine(to []string, u *User) []string { return append(to, u.Name) }
+func (e *engine) rightOfLine(v *values, u *User) { v.exactly(u.Name) }
 
 // settleLines finds who has the names on the lines, after the lines have matched
 // whom they can. Whom a line names and did not match is closed for other rules.
@@ -119,17 +118,17 @@ func (e *engine) judgeLines() {
 		verdict := LineVerdict{Line: line, Outcome: NearMiss}
 		switch {
 		case account == none:
-			verdict.Reason = e.judgeLine(line.Number, accountSide, left[int32(l)], user, line.UPN, line.Name)
+			verdict.Reason = e.judgeLine(line.Number, accountSide, left[l], user, line.UPN, line.Name)
 		case user == none:
-			verdict.Reason = e.judgeLine(line.Number, userSide, right[int32(l)], account, line.Name, line.UPN)
+			verdict.Reason = e.judgeLine(line.Number, userSide, right[l], account, line.Name, line.UPN)
 		default:
 			v := &e.verdicts[accountSide][account]
 			if verdict.Outcome, verdict.Reason = v.Outcome, v.Reason; v.Outcome == Matched {
 				continue
 			}
 		}
-		verdict.Account = e.idOf(accountSide, account, left[int32(l)])
-		verdict.User = e.idOf(userSide, user, right[int32(l)])
+		verdict.Account = e.idOf(accountSide, account, left[l])
+		verdict.User = e.idOf(userSide, user, right[l])
 		e.dead = append(e.dead, verdict)
 	}
 }
@@ -138,11 +137,13 @@ func (e *engine) judgeLines() {
 // has it, and who has the other name.
 func (e *engine) judgeLine(number, side int, nearly near, other int32, missing, given string) Reason {
 	reason := nearly.reason
-	if reason == 0 {
+	switch {
+	case reason == 0 && side == accountSide:
 		reason = NoSuchAccount
-		if side == userSide {
-			reason = NoSuchUser
-		}
+	case reason == 0:
+		reason = NoSuchUser
+	case reason == DiffersInvisibly && strings.ToLower(missing) == strings.ToLower(e.name(side, nearly.who)):
+		reason = DiffersInCase
 	}
 	if other != none {
 		if v := &e.verdicts[1-side][other]; v.Outcome == NearMiss && v.Line == int32(number) {
@@ -170,76 +171,98 @@ func (e *engine) idOf(side int, i int32, nearly near) string {
 
 // nearest finds for each line whose name on a side nobody has the person who is
 // nearest to it, of several the one with the lowest id.
-func (e *engine) nearest(side int, name func(Line) string) map[int32]near {
-	s := search{map[int32]near{}, map[int32]string{}, map[string]*bucket{}, map[string]*bucket{}}
+func (e *engine) nearest(side int, name func(Line) string) []near {
+	lines, missing := len(e.list.lines), 0
+	for _, i := range e.named[side] {
+		if i == none {
+			missing++
+		}
+	}
+	if missing == 0 {
+		return make([]near, lines)
+	}
+	s := search{e: e, name: name, found: make([]near, lines), letters: newSpellings(lines, missing), locals: newSpellings(lines, missing)}
 	for l, i := range e.named[side] {
 		if i == none {
-			s.enter(int32(l), name(e.list.lines[l]))
+			s.enter(int32(l))
 		}
 	}
-	if len(s.letters) == 0 {
-		return s.found
-	}
-	var others []string
 	for i := range int32(len(e.verdicts[side])) {
-		own := e.name(side, i)
-		s.visit(s.letters, visible(own), near{i, DiffersInvisibly, sameLetters}, strings.ToLower(own))
-		if side == accountSide {
-			others = accountNames(others[:0], e.account(int(i)))
-		} else {
-			others = userNames(others[:0], e.user(int(i)))
-		}
-		for _, other := range others {
-			s.visit(s.letters, other, near{i, OtherName, anotherName}, "")
-		}
-		s.visit(s.locals, localPart(own), near{i, OtherDomain, sameLocalPart}, "")
+		s.offer(side, i)
 	}
 	return s.found
 }
 
 // search puts people near lines.
 type search struct {
-	found           map[int32]near   // by line
-	text            map[int32]string // of the lines, in lower case
-	letters, locals map[string]*bucket
+	e               *engine
+	name            func(Line) string
+	found           []near // by line
+	letters, locals *spellings
 }
 
-// bucket is the lines that share a spelling. Once somebody was put near all of
-// them at a rank, nobody else comes nearer at the same.
-type bucket struct {
-	lines []int32
-	rank  uint8
+// spellings are the lines by what makes somebody near them.
+type spellings struct {
+	first map[string]int32 // of the lines with a spelling
+	next  []int32          // line with the same spelling, or none
+	// rank, by first line, is the one at which somebody was put near all of them.
+	// Nobody else comes nearer at the same.
+	rank []uint8
 }
 
-func (s *search) enter(l int32, text string) {
-	s.text[l] = strings.ToLower(text)
-	share(s.letters, visible(text), l)
-	share(s.locals, localPart(text), l)
+func newSpellings(lines, missing int) *spellings {
+	return &spellings{first: make(map[string]int32, missing), next: nobody(lines), rank: make([]uint8, lines)}
 }
 
-func share(buckets map[string]*bucket, key string, l int32) {
-	if buckets[key] == nil {
-		buckets[key] = &bucket{}
+func (s *search) enter(l int32) {
+	text, v := s.name(s.e.list.lines[l]), &s.e.scratch
+	for _, by := range []struct {
+		to   *spellings
+		form func(string)
+	}{{s.letters, v.visible}, {s.locals, v.local}} {
+		v.reset()
+		by.form(text)
+		for value := range v.all {
+			if first, ok := by.to.first[string(value)]; ok {
+				by.to.next[l] = by.to.next[first]
+				by.to.next[first] = l
+			} else {
+				by.to.first[string(value)] = l
+			}
+		}
 	}
-	buckets[key].lines = append(buckets[key].lines, l)
 }
 
-// visit puts somebody near the lines of a spelling. If folded is a line's text in
-// lower case, only case makes the difference.
-func (s *search) visit(buckets map[string]*bucket, key string, n near, folded string) {
-	b := buckets[key]
-	if b == nil || key == "" || b.rank >= n.rank {
-		return
+// offer puts a person near the lines that are near.
+func (s *search) offer(side int, i int32) {
+	e, v := s.e, &s.e.scratch
+	v.reset()
+	v.visible(e.name(side, i))
+	s.visit(s.letters, near{i, DiffersInvisibly, sameLetters})
+	v.reset()
+	if side == accountSide {
+		accountNames(v, e.account(int(i)))
+	} else {
+		userNames(v, e.user(int(i)))
 	}
-	b.rank = n.rank
-	for _, l := range b.lines {
-		if s.found[l].rank >= n.rank {
+	s.visit(s.letters, near{i, OtherName, anotherName})
+	v.reset()
+	v.local(e.name(side, i))
+	s.visit(s.locals, near{i, OtherDomain, sameLocalPart})
+}
+
+// visit puts somebody near the lines of the collected spellings.
+func (s *search) visit(among *spellings, n near) {
+	for value := range s.e.scratch.all {
+		first, ok := among.first[string(value)]
+		if !ok || among.rank[first] >= n.rank {
 			continue
 		}
-		put := n
-		if folded == s.text[l] {
-			put.reason = DiffersInCase
+		among.rank[first] = n.rank
+		for l := first; l != none; l = among.next[l] {
+			if s.found[l].rank < n.rank {
+				s.found[l] = n
+			}
 		}
-		s.found[l] = put
 	}
 }

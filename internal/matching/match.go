@@ -68,14 +68,14 @@ func Match(accounts []Account, users []User, list List) Result {
 		return matchNames(accounts, list)
 	}
 	e := newEngine(accounts, users, list)
-	decide(e, ByFile, keys[string]{e.leftOfLine, e.rightOfLine})
+	e.decide(ByFile, keys{e.leftOfLine, e.rightOfLine})
 	e.settleLines()
-	decide(e, ByObjectGUID, byObjectGUID)
-	decide(e, ByObjectSID, byObjectSID)
-	decide(e, ByUPN, byUPN)
-	decide(e, ByOnPremisesUPN, byOnPremisesUPN)
-	decide(e, BySAM, bySAM)
-	decide(e, ByMail, byMail)
+	e.decide(ByObjectGUID, byObjectGUID)
+	e.decide(ByObjectSID, byObjectSID)
+	e.decide(ByUPN, byUPN)
+	e.decide(ByOnPremisesUPN, byOnPremisesUPN)
+	e.decide(BySAM, bySAM)
+	e.decide(ByMail, byMail)
 	e.nearMisses()
 	return Result{e.verdicts[accountSide], e.verdicts[userSide], e.dead}
 }
@@ -97,9 +97,9 @@ func matchNames(accounts []Account, list List) Result {
 		}
 	}
 	e := newEngine(accounts, users, list)
-	decide(e, ByFile, keys[string]{
-		func(to []string, a *Account) []string { return append(to, name(a)) },
-		func(to []string, u *User) []string { return append(to, u.Name) },
+	e.decide(ByFile, keys{
+		func(v *values, a *Account) { v.exactly(name(a)) },
+		func(v *values, u *User) { v.exactly(u.Name) },
 	})
 	e.settleLines()
 	e.judgeLines()
@@ -138,6 +138,12 @@ type engine struct {
 	named [2][]int32
 	// lineOf is the line that names a person, or none.
 	lineOf [2][]int32
+
+	// Memory that one rule leaves to the next.
+	index        map[string]int32 // value to group
+	relation     relation
+	scratch      values
+	with, rivals []int32
 }
 
 func newEngine(accounts []Account, users []User, list List) *engine {
@@ -172,13 +178,21 @@ func newEngine(accounts []Account, users []User, list List) *engine {
 
 // order returns the positions in the order of ids, of equal ids the last.
 func order[T any](people []T, id func(*T) string) []int32 {
-	positions := make([]int32, len(people))
-	for i := range positions {
-		positions[i] = int32(i)
+	type entry struct {
+		id string
+		at int32
 	}
-	compare := func(i, j int32) int { return strings.Compare(id(&people[i]), id(&people[j])) }
-	slices.SortFunc(positions, func(i, j int32) int { return cmp.Or(compare(i, j), cmp.Compare(j, i)) })
-	return slices.CompactFunc(positions, func(i, j int32) bool { return compare(i, j) == 0 })
+	entries := make([]entry, len(people))
+	for i := range people {
+		entries[i] = entry{id(&people[i]), int32(i)}
+	}
+	slices.SortFunc(entries, func(x, y entry) int { return cmp.Or(strings.Compare(x.id, y.id), cmp.Compare(y.at, x.at)) })
+	entries = slices.CompactFunc(entries, func(x, y entry) bool { return x.id == y.id })
+	positions := make([]int32, len(entries))
+	for i, entry := range entries {
+		positions[i] = entry.at
+	}
+	return positions
 }
 
 func (e *engine) account(i int) *Account { return &e.listed.accounts[e.accounts[i]] }
@@ -199,11 +213,11 @@ func (e *engine) close(side int, i int32) {
 
 // decide lets a rule match whom it can. All decisions rest on the relation as it
 // was when the rule began.
-func decide[K comparable](e *engine, rule Rule, by keys[K]) {
+func (e *engine) decide(rule Rule, by keys) {
 	if e.left[accountSide] == 0 && e.left[userSide] == 0 {
 		return
 	}
-	r := relate(e, by)
+	r := e.relate(by, false)
 	ambiguous := false
 	for _, side := range []int{userSide, accountSide} {
 		for i := range e.open[side] {

@@ -2,6 +2,7 @@ package matching_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -34,6 +35,8 @@ func TestFilesAsPeopleReallySaveThem(t *testing.T) {
 		{"an announced separator", "sep=;\r\nmmu@contoso.com;max@domain.local\r\n", "sep=;"},
 		{"no-break space at the end", "mmu@contoso.com\u00a0,max@domain.local", "U+00A0 at the end"},
 		{"blank at the beginning", " mmu@contoso.com,max@domain.local", "U+0020 at the beginning"},
+		{"line ends of an old Macintosh", "\rmmu@contoso.com,max@domain.local\r", ""},
+		{"byte order mark in the middle of the file", "\r\n\ufeffmmu@contoso.com,max@domain.local", "U+FEFF at the beginning"},
 		{"zero-width space at the end", "mmu@contoso.com,max@domain.local\u200b", "U+200B at the end"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -70,6 +73,13 @@ func TestFaultsRefuseTheWholeFile(t *testing.T) {
 		{"an open quotation mark", "a,b\n\"c,d\n", 2, "quotation mark"},
 		{"a quotation mark that closes a hundred lines later", "a@contoso.com,\"a\n" + strings.Repeat("b@contoso.com,b\n", 100) + "c@contoso.com,c\"\n", 1, "quotation mark is probably missing"},
 		{"a NUL byte", "a,b\nc\x00,d\n", 2, "U+0000"},
+		{"a NUL byte in the line of an old Macintosh", "a,b\rc\x00,d\r", 2, "U+0000"},
+		{"a control character above ASCII", "a,b\nc\u0085,d\n", 2, "U+0085"},
+		{"a byte that Windows-1252 does not have", "a,b\nc\x81,d\xfc\n", 2, "can't be read"},
+		{"a quotation mark that closes in the next line", "a@contoso.com,\"a\nb@contoso.com,b\"\n", 1, "goes on in the next line"},
+		{"cut off within an umlaut", "m\u00fcller@contoso.com,mueller\nj\u00e4ger@contoso.com,j\xc3", 2, "the file was cut off"},
+		{"two files put together", "m\u00fcller@contoso.com,mueller\nj\xe4ger@contoso.com,jaeger", 2, "byte E4 is not UTF-8"},
+		{"a spreadsheet's formula in a third column", "a@contoso.com,a,=1+1\n", 1, "has 3 columns"},
 		{"line numbers count the separator line", "sep=,\na,b\nc\n", 3, "has 1 columns"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -130,13 +140,76 @@ func TestNamesAreCaseSensitiveAndMayRepeatOnTheRight(t *testing.T) {
 	}
 }
 
+// A warning names line, column and code point: the column counts characters, with
+// quotation marks and everything that can't be seen.
+func TestWarningsPointAtTheCharacter(t *testing.T) {
+	for _, row := range []struct {
+		file string
+		want matching.Warning
+	}{
+		{"a,b\nmmu@contoso.com\u00a0,max@domain.local", matching.Warning{Line: 2, Column: 16, Text: "U+00A0 at the end of the Entra user name was taken away"}},
+		{" mmu@contoso.com,max", matching.Warning{Line: 1, Column: 1, Text: "U+0020 at the beginning of the Entra user name was taken away"}},
+		{"müller,max\u200b@domain.local", matching.Warning{Line: 1, Column: 11, Text: "U+200B inside the UCServer user name can't be seen on a screen"}},
+		{"mül\u00adler,max", matching.Warning{Line: 1, Column: 4, Text: "U+00AD inside the Entra user name can't be seen on a screen"}},
+		{"\n\n\"m\"\"ü\",\"x\"\"\u200bm\"", matching.Warning{Line: 3, Column: 12, Text: "U+200B inside the UCServer user name can't be seen on a screen"}},
+		{"a,b\rm\xfcller,max\r", matching.Warning{Line: 2, Column: 2, Text: "the file was read as Windows-1252: byte FC as ü; save it as CSV UTF-8 to be sure"}},
+		{"a,=cmd|'/c calc'!A1", matching.Warning{Line: 1, Column: 3, Text: "the UCServer user name begins with =: a spreadsheet takes it for a formula"}},
+		{"Ada@contoso.com,a\nada@contoso.com,b", matching.Warning{Line: 2, Text: "ada@contoso.com differs only in case from the Entra user name on line 1: one of them matches nobody"}},
+		{"a,Bob\nb,bob", matching.Warning{Line: 2, Text: "bob differs only in case from the UCServer user name on line 1"}},
+		{"Azure AD username,UCServer username\n", matching.Warning{Text: "the file names nobody"}},
+	} {
+		list, err := matching.Parse([]byte(row.file))
+		if err != nil || len(list.Warnings) != 1 || list.Warnings[0] != row.want {
+			t.Errorf("Parse(%q): warnings %+v, %v; want %+v", row.file, list.Warnings, err, row.want)
+		}
+	}
+}
+
+func TestAnEmptyFileNamesNobody(t *testing.T) {
+	if list, err := matching.Parse(nil); err != nil || list.Len() != 0 || len(list.Warnings) != 0 {
+		t.Errorf("Parse(nil) = %v, %v", list, err)
+	}
+}
+
+func TestAMillionLinesAreRead(t *testing.T) {
+	var file []byte
+	for i := range 1_000_000 {
+		file = fmt.Appendf(file, "u%d@c,n%d\n", i, i)
+	}
+	if list, err := matching.Parse(file); err != nil || list.Len() != 1_000_000 {
+		t.Errorf("Parse() = %d names, %v", list.Len(), err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
-	f.Add([]byte("sep=;\r\n\"a\";b\r\n"))
-	f.Add([]byte("\xff\xfea\x00,\x00b\x00"))
+	for _, file := range []string{
+		"sep=;\r\n\"a\";b\r\n", "\xff\xfea\x00,\x00b\x00", "a,b\rc\xfc,d\r", "\xef\xbb\xbf\"a\"\"\",\"b\n\"", "a\u00a0,\u200bb", "Azure AD username\tUCServer username\n", "=a,b\nA,b\na,B", "m\u00fc,\xc3",
+	} {
+		f.Add([]byte(file))
+	}
 	f.Fuzz(func(t *testing.T, file []byte) {
 		list, err := matching.Parse(file)
-		if err != nil && list.Len() != 0 {
-			t.Error("a refused file has names")
+		if err != nil {
+			faults, ok := errors.AsType[*matching.FaultsError](err)
+			if !ok || len(faults.Faults) == 0 || list.Len() != 0 {
+				t.Errorf("Parse() = %d names, %v", list.Len(), err)
+			}
+			return
+		}
+		last := 0
+		for _, line := range list.Lines() {
+			if name, ok := list.Name(line.UPN); !ok || name != line.Name || name == "" || line.UPN == "" || line.Number <= last {
+				t.Errorf("line %+v after line %d; its name is %q, %t", line, last, name, ok)
+			}
+			if strings.ContainsAny(line.UPN+line.Name, "\x00\r\n\x1e\x1f\ufffd") {
+				t.Errorf("line %+v holds a control character", line)
+			}
+			last = line.Number
+		}
+		for _, w := range list.Warnings {
+			if w.Line < 0 || w.Column < 0 || w.Text == "" || w.Line == 0 && w.Column != 0 {
+				t.Errorf("warning %+v", w)
+			}
 		}
 	})
 }

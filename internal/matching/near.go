@@ -11,43 +11,50 @@ import (
 // nearMisses looks for what almost fits, among those whom no rule matched.
 func (e *engine) nearMisses() {
 	e.judgeLines()
-	nearMiss(e, DiffersInvisibly, func(to []string, a *Account) []string {
-		return append(to, visible(a.UPN), visible(a.OnPremisesUPN))
-	}, func(to []string, u *User) []string {
-		return append(to, visible(u.UPN), visible(u.Name))
-	})
-	nearMiss(e, OtherName, func(to []string, a *Account) []string {
-		return add(accountNames(to, a), a.UPN)
-	}, func(to []string, u *User) []string {
-		return add(userNames(to, u), u.Name)
-	})
-	nearMiss(e, OtherDomain, func(to []string, a *Account) []string {
-		return append(to, localPart(a.UPN), localPart(a.OnPremisesUPN), localPart(a.SAM))
-	}, func(to []string, u *User) []string {
-		return append(to, localPart(u.UPN), localPart(u.Name), localPart(u.SAM))
-	})
+	e.nearMiss(DiffersInvisibly, keys{func(v *values, a *Account) {
+		v.visible(a.UPN)
+		v.visible(a.OnPremisesUPN)
+	}, func(v *values, u *User) {
+		v.visible(u.UPN)
+		v.visible(u.Name)
+	}})
+	e.nearMiss(OtherName, keys{func(v *values, a *Account) {
+		v.folded(a.UPN)
+		accountNames(v, a)
+	}, func(v *values, u *User) {
+		v.folded(u.Name)
+		userNames(v, u)
+	}})
+	e.nearMiss(OtherDomain, keys{func(v *values, a *Account) {
+		v.local(a.UPN)
+		v.local(a.OnPremisesUPN)
+		v.local(a.SAM)
+	}, func(v *values, u *User) {
+		v.local(u.UPN)
+		v.local(u.Name)
+		v.local(u.SAM)
+	}})
 }
 
-// accountNames appends names of an account that are not its UPN.
-func accountNames(to []string, a *Account) []string {
-	return byMail.account(add(to, a.OnPremisesUPN), a)
+// accountNames adds names of an account that are not its UPN.
+func accountNames(v *values, a *Account) {
+	v.folded(a.OnPremisesUPN)
+	accountAddresses(v, a)
 }
 
-// userNames appends names of a user that are not the user name.
-func userNames(to []string, u *User) []string {
-	return byMail.user(add(to, u.UPN), u)
+// userNames adds names of a user that are not the user name.
+func userNames(v *values, u *User) {
+	v.folded(u.UPN)
+	userAddresses(v, u)
 }
 
 // nearMiss tells both of each two who are open and have a value in common. A
 // reason that was found before stays, unless the new one is a misspelling.
-func nearMiss(e *engine, reason Reason, account func([]string, *Account) []string, user func([]string, *User) []string) {
+func (e *engine) nearMiss(reason Reason, by keys) {
 	if e.left[accountSide] == 0 || e.left[userSide] == 0 {
 		return
 	}
-	r := relate(e, keys[string]{
-		func(to []string, a *Account) []string { return some(account(to, a)) },
-		func(to []string, u *User) []string { return some(user(to, u)) },
-	})
+	r := e.relate(by, true)
 	for side := range e.verdicts {
 		for i := range e.verdicts[side] {
 			v := &e.verdicts[side][i]
@@ -61,30 +68,18 @@ func nearMiss(e *engine, reason Reason, account func([]string, *Account) []strin
 	}
 }
 
-// some takes the empty keys away.
-func some(keys []string) []string {
-	kept := keys[:0]
-	for _, key := range keys {
-		if key != "" {
-			kept = append(kept, key)
-		}
+// visible adds a name as a person reads it: in lower case, without characters
+// that no screen shows, each letter in one form.
+func (v *values) visible(name string) {
+	if !plainASCII(name) {
+		name = norm.NFC.String(strings.TrimSpace(strings.Map(func(r rune) rune {
+			if r != ' ' && (invisible(r) || unicode.IsControl(r)) {
+				return -1
+			}
+			return r
+		}, name)))
 	}
-	return kept
-}
-
-// visible is a name as a person reads it: in lower case, without characters that
-// no screen shows, each letter in one form.
-func visible(name string) string {
-	if plainASCII(name) {
-		return strings.ToLower(name)
-	}
-	name = strings.Map(func(r rune) rune {
-		if r != ' ' && (invisible(r) || unicode.IsControl(r)) {
-			return -1
-		}
-		return r
-	}, name)
-	return norm.NFC.String(strings.ToLower(strings.TrimSpace(name)))
+	v.folded(name)
 }
 
 func plainASCII(name string) bool {
@@ -96,12 +91,11 @@ func plainASCII(name string) bool {
 	return true
 }
 
-// localPart is a name without its domain, whichever way it is written.
-func localPart(name string) string {
-	name = visible(name)
+// local adds a visible name without its domain, whichever way it is written.
+func (v *values) local(name string) {
 	if _, after, ok := strings.Cut(name, `\`); ok {
 		name = after
 	}
 	name, _, _ = strings.Cut(name, "@")
-	return name
+	v.visible(name)
 }

@@ -24,7 +24,7 @@ func Parse(file []byte) (List, error) {
 	text := lineEnds.Replace(p.decode(file))
 	if at := strings.IndexFunc(text, binary); at >= 0 {
 		line, column := position([]byte(text), at)
-		p.fault(line, column, fmt.Sprintf("holds the control character %U; this is not a text file", firstRune(text[at:])))
+		p.fault(line, column, binaryFault(firstRune(text[at:])))
 		return List{}, &FaultsError{p.faults}
 	}
 	p.records(text)
@@ -57,6 +57,13 @@ func firstRune(text string) rune { r, _ := utf8.DecodeRuneInString(text); return
 // binary reports characters that no name list holds.
 func binary(r rune) bool {
 	return r != '\t' && r != '\n' && unicode.IsControl(r) || r == utf8.RuneError
+}
+
+func binaryFault(r rune) string {
+	if r == utf8.RuneError {
+		return "holds a character that can't be read (U+FFFD); save the file anew as CSV UTF-8"
+	}
+	return fmt.Sprintf("holds the control character %U; this is not a text file", r)
 }
 
 // announced takes a first line "sep=;" away and returns the number of the line

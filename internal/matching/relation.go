@@ -1,5 +1,10 @@
 package matching
 
+import (
+	"slices"
+	"strings"
+)
+
 // none stands for nobody where a position is expected.
 const none = int32(-1)
 
@@ -45,31 +50,41 @@ type relation struct {
 	numbers [2][]int32
 }
 
-// relate makes the relation of a rule.
-func relate[K comparable](e *engine, by keys[K]) *relation {
-	r := &relation{groups: make([]group, 0, len(e.accounts))}
-	index := make(map[K]int32, len(e.accounts))
-	var scratch []K
+// relate makes the relation of a rule. With onlyOpen, who is decided is left out.
+func (e *engine) relate(by keys, onlyOpen bool) *relation {
+	r := &e.relation
+	r.groups = r.groups[:0]
+	if e.index == nil {
+		e.index = make(map[string]int32, len(e.accounts))
+	}
+	clear(e.index)
+	var keep arena
 	r.start(accountSide, len(e.accounts))
-	for i := range e.accounts {
-		scratch = by.account(scratch[:0], e.account(i))
-		for _, key := range scratch {
-			number, ok := index[key]
-			if !ok {
-				number = int32(len(r.groups))
-				index[key] = number
-				r.groups = append(r.groups, group{members{none, false, none}, members{none, false, none}})
+	for i, open := range e.open[accountSide] {
+		if open || !onlyOpen {
+			e.scratch.reset()
+			by.account(&e.scratch, e.account(i))
+			for value := range e.scratch.all {
+				number, ok := e.index[string(value)]
+				if !ok {
+					number = int32(len(r.groups))
+					e.index[keep.string(value)] = number
+					r.groups = append(r.groups, group{members{none, false, none}, members{none, false, none}})
+				}
+				r.join(accountSide, i, number, open)
 			}
-			r.join(accountSide, i, number, e.open[accountSide][i])
 		}
 		r.next(accountSide)
 	}
 	r.start(userSide, len(e.users))
-	for i := range e.users {
-		scratch = by.user(scratch[:0], e.user(i))
-		for _, key := range scratch {
-			if number, ok := index[key]; ok {
-				r.join(userSide, i, number, e.open[userSide][i])
+	for i, open := range e.open[userSide] {
+		if open || !onlyOpen {
+			e.scratch.reset()
+			by.user(&e.scratch, e.user(i))
+			for value := range e.scratch.all {
+				if number, ok := e.index[string(value)]; ok {
+					r.join(userSide, i, number, open)
+				}
 			}
 		}
 		r.next(userSide)
@@ -77,9 +92,24 @@ func relate[K comparable](e *engine, by keys[K]) *relation {
 	return r
 }
 
+// arena keeps many short texts in few blocks of memory.
+type arena struct{ block strings.Builder }
+
+const arenaBlock = 64 << 10
+
+func (a *arena) string(text []byte) string {
+	if a.block.Cap()-a.block.Len() < len(text) {
+		a.block.Reset()
+		a.block.Grow(max(arenaBlock, len(text)))
+	}
+	begin := a.block.Len()
+	a.block.Write(text)
+	return a.block.String()[begin:]
+}
+
 func (r *relation) start(side, people int) {
-	r.ends[side] = append(make([]int32, 0, people+1), 0)
-	r.numbers[side] = make([]int32, 0, people)
+	r.ends[side] = append(slices.Grow(r.ends[side][:0], people+1), 0)
+	r.numbers[side] = slices.Grow(r.numbers[side][:0], people)
 }
 
 func (r *relation) join(side, i int, number int32, open bool) {
