@@ -32,17 +32,22 @@ func (o *output) String() string {
 }
 
 // TestAFullRunLosesNothingAndLeaksNothing makes a small run of everything, with
-// kills, and then looks for every secret in all that the bridge left: log lines,
-// pages, addresses, rows, blobs and messages.
+// calls and kills, and then looks for every secret in all that the bridge left: log lines,
+// pages, addresses, rows, blobs and messages; and for names of people in log lines.
 func TestAFullRunLosesNothingAndLeaksNothing(t *testing.T) {
 	log := &output{}
 	var traces []cloud.Trace
 	var secrets []string
 	o := smoke.Default
-	o.Users, o.Rate, o.Duration, o.Kills, o.Dist, o.HostLog, o.Log = 150, 30, 15*time.Second, 5, dist(t), log, testLog{t}
+	o.Users, o.Rate, o.Duration, o.Kills, o.Dist, o.HostLog, o.Log = 150, 30, 25*time.Second, 9, dist(t), log, testLog{t}
+	o.Calls, o.CallRate, o.Hold = 20, 5, 5*time.Second
+	var names []string
 	o.Inspect = func(ctx context.Context, c *cloud.Cloud, i *cloud.Integration) error {
 		secrets = append(c.Entra.IssuedSecrets(), c.Vault.SecretValues()...)
 		secrets = append(secrets, i.Token, i.PushSecret)
+		for _, u := range c.Graph.Users() {
+			names = append(names, u.UserPrincipalName, u.DisplayName)
+		}
 		var err error
 		if traces, err = c.Stored(ctx); err != nil {
 			return err
@@ -66,6 +71,12 @@ func TestAFullRunLosesNothingAndLeaksNothing(t *testing.T) {
 	}
 	for _, leak := range cloud.Leaks(traces, secrets) {
 		t.Error(leak)
+	}
+	if report.Writes == 0 || report.CallsActive == 0 {
+		t.Errorf("nobody telephoned: %+v", report)
+	}
+	for _, leak := range cloud.Leaks(traces[len(traces)-1:], names) {
+		t.Errorf("a name: %s", leak)
 	}
 	for _, trace := range traces {
 		if strings.HasSuffix(trace.Where, "-poison") {

@@ -51,7 +51,7 @@ type Options struct {
 // Default is the run of make smoke.
 var Default = Options{
 	Users: 2000, Rate: 150, Duration: time.Minute, Seed: 1, Kills: 9, Schedule: "* * * * * *", Settle: 3 * time.Minute,
-	CallRate: 10, Budget: 1500, Disturb: true, Hold: 45 * time.Second,
+	Calls: 100, CallRate: 10, Budget: 1500, Disturb: true, Hold: 45 * time.Second,
 }
 
 // Report is the outcome, as one JSON object.
