@@ -90,7 +90,7 @@ type view struct {
 	PushURL    string
 	HasSecret  bool // a client secret comes from an app setting
 	Ticked     map[string]bool
-	Options    []option
+	Options    []options
 	Writing    bool // calls are written, or were
 	Reporters  []string
 	Now        time.Time
@@ -150,7 +150,7 @@ func (f *Function) view(state report.State, machines []access.Credential, s show
 	v := view{
 		shown: s, State: state, Findings: health.Assess(now, state.Input), Scopes: access.Scopes, Warnings: f.Warnings,
 		Tenant: state.Settings.Tenant, ClientID: state.Settings.ClientID, PushURL: state.Settings.PushURL,
-		HasSecret: f.SecretFixed, Now: now, AppFixed: map[string]bool{}, Ticked: ticked(state.Settings, s.Kept), Options: options,
+		HasSecret: f.SecretFixed, Now: now, AppFixed: map[string]bool{}, Ticked: ticked(state.Settings, s.Kept), Options: allOptions,
 		Redirects: f.Redirects,
 		Writing:   state.Settings.ProCallToTeams == settings.Everyone || state.Writer.Held > 0 || len(state.Reporters) > 0,
 	}
@@ -178,16 +178,22 @@ func (f *Function) view(state report.State, machines []access.Credential, s show
 	return v
 }
 
-// option is one box of step 3 about what is written besides calls.
-type option struct{ Name, Title, Text string }
+// options are boxes of step 3 about the direction from ProCall to Teams.
+type options struct {
+	Legend string
+	Boxes  []box
+}
 
-var options = []option{
+type box struct{ Name, Title, Text string }
+
+var allOptions = []options{{"ProCall to Teams also writes", []box{
 	{"ringing", "Ringing", "A call that rings shows as “In a call”, before anybody answers it."},
 	{"wrapUp", "Wrap-up", "Work after a call shows as “In a call” until UCServer ends it."},
 	{"appointment", "Appointments in ProCall", "An appointment shows as “In a conference call” when it makes busy, as “Away” when it makes absent. Teams knows the Outlook calendar by itself."},
 	{"doNotDisturb", "Do not disturb", "A “Do not disturb” chosen in ProCall becomes the person's own choice in Teams, always with an end. It is taken back only while it is still ours."},
+}}, {"ProCall to Teams writes calls", []box{
 	{"onlySignedIn", "Only while signed in to Teams", "Without this, a call makes a person who is signed out of Teams look as if they were there and in a call. Needs Teams to ProCall."},
-}
+}}}
 
 // ticked are the boxes of step 3: as stored, or as they were when the form was
 // refused.
