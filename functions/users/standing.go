@@ -113,10 +113,23 @@ func (k known) standing(about session.Subject) standing {
 		st.State, st.Since, st.Pair, st.Reason = pending, k.reported(), step.Pair, k.delayed(h, step, "reported, not written yet")
 	case step.Deed == session.Clear, h.Held, h.Maybe, now.Before(h.LateSet):
 		st.State, st.Pair, st.Reason = clearing, h.Pair, k.ending(about, h, step)
+	case now.Before(left(h)):
+		st.State, st.Next = clearing, left(h)
+		st.Reason = "what is left in Teams can't be cleared: it ends by itself at " + stamp(left(h)) + " at the latest"
 	default:
 		st.Next, st.Reason = time.Time{}, k.nothing(probe.Reports)
 	}
 	return st
+}
+
+// left is until when Teams may show something of ours that nothing ends earlier.
+func left(h session.Hold) (until time.Time) {
+	for _, t := range h.Traces {
+		if t.Fixed && t.Until.After(until) {
+			until = t.Until
+		}
+	}
+	return until
 }
 
 func (k known) waiting(about session.Subject, h session.Hold) string {

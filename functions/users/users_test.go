@@ -171,6 +171,14 @@ func TestEveryStateSaysWhy(t *testing.T) {
 		}, "clearing", func(w *world) string {
 			return "set by another app registration, which this one can't clear: it ends by itself at " + at(w, 10*time.Minute)
 		}},
+		{"Graph refuses to clear", func(w *world) {
+			call(w)
+			w.turn(false)
+			w.report(calls.Available, 0)
+			w.turn(false, session.Reply{Answer: session.Refused, Status: 403, Code: "Forbidden"})
+		}, "clearing", func(w *world) string {
+			return "what is left in Teams can't be cleared: it ends by itself at " + at(w, 10*time.Minute+session.EchoTime) + " at the latest"
+		}},
 		{"a set whose answer was lost, cleared since", func(w *world) {
 			call(w)
 			w.turn(false, session.Reply{Answer: session.Unseen})
@@ -222,6 +230,33 @@ func TestADoNotDisturbOfProCallIsShownWhileItIsCarried(t *testing.T) {
 	w.now = until.Add(time.Second)
 	if a = w.named("ada@contoso.com"); a.DoNotDisturb == nil || a.DoNotDisturb.State != "none" {
 		t.Errorf("after its end: %s", a.text)
+	}
+}
+
+func TestADoNotDisturbThatThePersonChangedIsLeftAlone(t *testing.T) {
+	theirs := session.Reply{Answer: session.Theirs, Status: 200}
+	quiet := func(r *calls.Report) { r.Manual = &calls.Manual{State: calls.DoNotDisturb} }
+	for _, tt := range []struct {
+		name          string
+		do            func(*world)
+		state, reason string
+	}{
+		{"set in Teams already", func(w *world) { w.turn(false, theirs) }, "waiting", "the user has set Do not disturb in Teams already"},
+		{"changed in Teams since", func(w *world) {
+			w.turn(false)
+			w.now = w.now.Add(6 * time.Hour) // a renewal is due
+			w.turn(false, theirs)
+		}, "none", "the user has chosen something else in Teams since: left alone until UCServer ends it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := everything(t)
+			w.set(func(s *settings.Integration) { s.AlsoWrite.DoNotDisturb = true })
+			w.report(calls.DoNotDisturb, 0, quiet)
+			tt.do(w)
+			if a := w.named("ada@contoso.com"); a.DoNotDisturb == nil || a.DoNotDisturb.State != tt.state || a.DoNotDisturb.Reason != tt.reason {
+				t.Errorf("= %s", a.text)
+			}
+		})
 	}
 }
 
