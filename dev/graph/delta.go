@@ -252,7 +252,7 @@ func (p *deltaPager) rest() bool {
 	}
 	for ; p.next.Departures < len(p.s.track.departures); p.next.Departures++ {
 		d := p.s.track.departures[p.next.Departures]
-		if d.ID == "" || !p.wanted(d.ID) || d.revision <= p.since() {
+		if !p.wanted(d.ID) || d.revision <= p.since() {
 			continue
 		}
 		if p.count >= most {

@@ -144,7 +144,8 @@ func (s *Simulator) listGroups(w http.ResponseWriter, r *http.Request, c Caller)
 	}
 	name, filtered := strings.CutPrefix(q.Get("$filter"), "displayName eq '")
 	name, closed := strings.CutSuffix(name, "'")
-	if q.Has("$filter") && (!filtered || !closed) {
+	inner := strings.ReplaceAll(name, "''", "")
+	if q.Has("$filter") && (!filtered || !closed || strings.Contains(inner, "'")) {
 		refuse(w, r, http.StatusBadRequest, "Request_UnsupportedQuery", "Unsupported or invalid query filter clause specified for a property of resource 'Group'.")
 		return
 	}

@@ -155,7 +155,7 @@ func TestGroupsAreFoundByIdAndName(t *testing.T) {
 	if err := json.Unmarshal(r.body, &g); err != nil || g["displayName"] != "Pilot's" || len(g) != 2 {
 		t.Errorf("one group: %d %s", r.status, r.body)
 	}
-	for query, want := range map[string]int{"?$filter=startswith(displayName,'P')": 400, "?$select=mail,nonsense": 400, "?$top=1000": 400, "?$orderby=displayName": 400, "?$skiptoken=x": 400} {
+	for query, want := range map[string]int{"?$filter=startswith(displayName,'P')": 400, "?$filter=displayName%20eq%20'Pilot's'": 400, "?$select=mail,nonsense": 400, "?$top=1000": 400, "?$orderby=displayName": 400, "?$skiptoken=x": 400} {
 		if r := b.send(t, grouper, "GET", "/v1.0/groups"+query, ""); r.status != want {
 			t.Errorf("%s answered %d %s", query, r.status, r.body)
 		}

@@ -13,7 +13,7 @@ import (
 type tracking struct {
 	revision   uint64
 	generation int         // of state tokens; older ones answer 410
-	departures []departure // in order of time; those who came back have no id
+	departures []departure // in order of time; who came back leaves an empty one, older than every round
 }
 
 // edit is the newest change of one property.

@@ -164,6 +164,9 @@ func TestARoundGoesOnWhereItBrokeOff(t *testing.T) {
 				t.Fatal(err)
 			}
 			last = page
+			if len(page.Changes) > 11 {
+				t.Fatalf("a page of %d changes; 10 and a repeated one are possible", len(page.Changes))
+			}
 			break
 		}
 		got.merge(last.Changes)
@@ -191,6 +194,9 @@ func TestABrokenPageTellsNothingAndTheRestIsKept(t *testing.T) {
 				t.Errorf("a broken page is %v", err)
 			}
 			break
+		}
+		if len(page.Changes) > 10 {
+			t.Fatalf("a page of %d changes", len(page.Changes))
 		}
 		got.merge(page.Changes)
 		link = page.Link
@@ -254,18 +260,25 @@ func TestALinkThatIsNotAcceptedAnyMoreAsksForAResync(t *testing.T) {
 	if err := failure(t, client, token, good, graph.Matching); err != nil {
 		t.Errorf("a good link: %v", err)
 	}
-	pages := 0
-	for _, err := range client.UsersDelta(t.Context(), token, "", graph.Matching) {
-		if pages++; pages == 1 {
-			sim.ResetDelta()
-			continue
+	for _, fault := range []simulated.Fault{{Kind: simulated.Status, Status: 400}, {Kind: simulated.Status, Status: 410}, {Kind: simulated.Status, Status: 409, Code: "SyncStateNotFound"}} {
+		pages := 0
+		for _, err := range client.UsersDelta(t.Context(), token, "", graph.Matching) {
+			if pages++; pages == 1 {
+				sim.Inject(fault)
+				continue
+			}
+			if _, ok := errors.AsType[*graph.ResyncError](err); !ok {
+				t.Errorf("%d between two pages: %v", fault.Status, err)
+			}
 		}
-		if _, ok := errors.AsType[*graph.ResyncError](err); !ok {
-			t.Errorf("a reset between two pages: %v", err)
+		sim.Clear("")
+		if pages != 2 {
+			t.Errorf("%d pages", pages)
 		}
 	}
-	if pages != 2 {
-		t.Errorf("%d pages", pages)
+	sim.Inject(simulated.Fault{Kind: simulated.Status, Status: 410, Count: 1})
+	if _, ok := errors.AsType[*graph.ResyncError](failure(t, client, token, "", graph.Matching)); !ok {
+		t.Error("410 without a code, at the start, is no resync")
 	}
 }
 

@@ -213,6 +213,9 @@ func TestAllPagesOfUsersAreRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if users[u.ID].ID != "" {
+				t.Fatalf("user %s is told twice", u.ID)
+			}
 			users[u.ID] = u
 		}
 		return users

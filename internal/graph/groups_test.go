@@ -77,27 +77,37 @@ func TestAGroupThatIsGoneIsToldFromOtherRefusals(t *testing.T) {
 		t.Errorf("deleted between two pages: %d members, %v", len(got), err)
 	}
 
-	group = sim.AddGroup(simulated.Group{DisplayName: "Pilot"})
-	for name, row := range map[string]struct {
-		token secret.Text
-		fault simulated.Fault
+}
+
+func TestOtherRefusalsOfAGroupAreNotThatItIsGone(t *testing.T) {
+	sim, client := simulator(t)
+	group := sim.AddGroup(simulated.Group{DisplayName: "Pilot", Members: texts(sim.AddMembers(3))})
+	body := func(text string) simulated.Fault { return simulated.Fault{Kind: simulated.Body, Body: []byte(text)} }
+	for _, row := range []struct {
+		name            string
+		token           secret.Text
+		fault           simulated.Fault
+		members, single bool // which of the two calls must fail
 	}{
-		"no permission":         {secret.New("bare-token"), simulated.Fault{}},
-		"throttled":             {token, simulated.Fault{Kind: simulated.Throttle}},
-		"404 of something else": {token, simulated.Fault{Kind: simulated.Status, Status: 404, Code: "ResourceNotFound"}},
-		"a page of the network": {token, simulated.Fault{Kind: simulated.HTML}},
-		"half an answer":        {token, simulated.Fault{Kind: simulated.Truncate}},
-		"a member without type": {token, simulated.Fault{Kind: simulated.Body, Body: []byte(`{"value":[{"id":"x"}]}`)}},
-		"a member without id":   {token, simulated.Fault{Kind: simulated.Body, Body: []byte(`{"value":[{"@odata.type":"#microsoft.graph.user"}]}`)}},
-		"a group without id":    {token, simulated.Fault{Kind: simulated.Body, Body: []byte(`{"displayName":"x"}`)}},
+		{"no permission", secret.New("bare-token"), simulated.Fault{}, true, true},
+		{"throttled", token, simulated.Fault{Kind: simulated.Throttle}, true, true},
+		{"404 of something else", token, simulated.Fault{Kind: simulated.Status, Status: 404, Code: "ResourceNotFound"}, true, true},
+		{"a page of the network", token, simulated.Fault{Kind: simulated.HTML}, true, true},
+		{"half an answer", token, simulated.Fault{Kind: simulated.Truncate}, true, true},
+		{"a member without type", token, body(`{"id":"x","value":[{"id":"x"}]}`), true, false},
+		{"a member without id", token, body(`{"id":"x","value":[{"@odata.type":"#microsoft.graph.user"}]}`), true, false},
+		{"a group without id", token, body(`{"displayName":"x","value":[]}`), false, true},
 	} {
 		sim.Inject(row.fault)
-		_, err := membersOf(t, client, row.token, group.ID)
+		_, members := membersOf(t, client, row.token, group.ID)
 		_, single := client.Group(t.Context(), row.token, group.ID)
 		sim.Clear("")
-		for _, err := range []error{err, single} {
-			if _, gone := errors.AsType[*graph.NoGroupError](err); gone || err == nil && !strings.Contains(name, "member") {
-				t.Errorf("%s: %v; want another error", name, err)
+		if (members != nil) != row.members || (single != nil) != row.single {
+			t.Errorf("%s: members %v, group %v", row.name, members, single)
+		}
+		for _, err := range []error{members, single} {
+			if _, gone := errors.AsType[*graph.NoGroupError](err); gone {
+				t.Errorf("%s: %v; want another error", row.name, err)
 			}
 		}
 	}
