@@ -8,7 +8,7 @@ const maxNamed = 5
 // nameConflicts tells everybody whom a rule found ambiguous about the others.
 // Whoever shares a value with one of them is ambiguous by the same rule.
 func (e *engine) nameConflicts(r *relation, rule Rule) {
-	// Of each group the first few on each side, and one more.
+	// Of each group the first few on each side, one more, and room for oneself.
 	first := map[int32]*[2][]int32{}
 	ambiguous := func(side int, i int32) bool {
 		v := &e.verdicts[side][i]
@@ -23,7 +23,7 @@ func (e *engine) nameConflicts(r *relation, rule Rule) {
 				if first[number] == nil {
 					first[number] = &[2][]int32{}
 				}
-				if some := &first[number][side]; len(*some) <= maxNamed {
+				if some := &first[number][side]; len(*some) < maxNamed+2 {
 					*some = append(*some, i)
 				}
 			}

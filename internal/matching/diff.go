@@ -79,8 +79,17 @@ func effect(before, after Verdict) Effect {
 		return Lost
 	case !was && is:
 		return Gained
-	case was && (before.Partner != after.Partner || before.Name != after.Name):
+	case was && !samePartner(before, after):
 		return Moved
 	}
 	return 0
+}
+
+// samePartner compares by id where both have one: names may change. Without a list
+// of UCServer's users there are only names.
+func samePartner(before, after Verdict) bool {
+	if before.Partner != "" && after.Partner != "" {
+		return before.Partner == after.Partner
+	}
+	return before.Name == after.Name
 }

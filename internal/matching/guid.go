@@ -19,8 +19,8 @@ func (g guid) mixed() guid {
 }
 
 // base64GUID reads the base64 of a GUID's bytes as Windows keeps them. That is the
-// form of an onPremisesImmutableId made from an objectGUID; other things may stand
-// there as well.
+// form of an onPremisesImmutableId made from an objectGUID. Anything else may stand
+// there as well, and after a move between forests another GUID: lower rules serve.
 func base64GUID(text string) (guid, bool) {
 	text = strings.TrimRight(text, "=")
 	var decoded [18]byte

@@ -142,7 +142,7 @@ func (e *engine) judgeLine(number, side int, nearly near, other int32, missing, 
 		reason = NoSuchAccount
 	case reason == 0:
 		reason = NoSuchUser
-	case reason == DiffersInvisibly && strings.ToLower(missing) == strings.ToLower(e.name(side, nearly.who)):
+	case reason == DiffersInvisibly && strings.EqualFold(missing, e.name(side, nearly.who)):
 		reason = DiffersInCase
 	}
 	if other != none {

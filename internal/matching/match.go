@@ -80,7 +80,8 @@ func Match(accounts []Account, users []User, list List) Result {
 	return Result{e.verdicts[accountSide], e.verdicts[userSide], e.dead}
 }
 
-// matchNames gives each account the name of the list, else its UPN.
+// matchNames gives each account the name of the list, else its UPN. It runs the
+// engine with a user of each name, who is not spoken of afterwards.
 func matchNames(accounts []Account, list List) Result {
 	name := func(a *Account) string {
 		if name, ok := list.Name(a.UPN); ok {
@@ -88,11 +89,12 @@ func matchNames(accounts []Account, list List) Result {
 		}
 		return a.UPN
 	}
-	seen := make(map[string]bool, len(accounts))
+	seen := make(map[string]struct{}, len(accounts))
 	users := make([]User, 0, len(accounts))
 	for i := range accounts {
-		if name := name(&accounts[i]); !seen[name] {
-			seen[name] = true
+		name := name(&accounts[i])
+		if _, ok := seen[name]; !ok {
+			seen[name] = struct{}{}
 			users = append(users, User{ID: name, Name: name})
 		}
 	}
@@ -103,6 +105,11 @@ func matchNames(accounts []Account, list List) Result {
 	})
 	e.settleLines()
 	e.judgeLines()
+	e.forgetUsers()
+	return Result{Accounts: e.verdicts[accountSide], Lines: e.dead}
+}
+
+func (e *engine) forgetUsers() {
 	for i := range e.verdicts[accountSide] {
 		v := &e.verdicts[accountSide][i]
 		v.Partner = ""
@@ -116,7 +123,6 @@ func matchNames(accounts []Account, list List) Result {
 	for i := range e.dead {
 		e.dead[i].User = ""
 	}
-	return Result{Accounts: e.verdicts[accountSide], Lines: e.dead}
 }
 
 // engine is one run of Match. People are known by their position in the order of
@@ -161,19 +167,24 @@ func newEngine(accounts []Account, users []User, list List) *engine {
 		e.verdicts[userSide][i].ID = e.user(i).ID
 	}
 	for i := range e.accounts {
-		a, v := e.account(i), &e.verdicts[accountSide][i]
-		v.ID = string(a.ID)
-		switch {
-		case a.Disabled:
-			v.Outcome, v.Reason = Barred, AccountDisabled
-		case a.Guest:
-			v.Outcome, v.Reason = Barred, AccountGuest
-		}
-		if v.Outcome == Barred {
-			e.close(accountSide, int32(i))
-		}
+		e.verdicts[accountSide][i].ID = string(e.account(i).ID)
+		e.bar(int32(i))
 	}
 	return e
+}
+
+// bar closes a disabled account and a guest's.
+func (e *engine) bar(i int32) {
+	v := &e.verdicts[accountSide][i]
+	switch a := e.account(int(i)); {
+	case a.Disabled:
+		v.Outcome, v.Reason = Barred, AccountDisabled
+	case a.Guest:
+		v.Outcome, v.Reason = Barred, AccountGuest
+	default:
+		return
+	}
+	e.close(accountSide, i)
 }
 
 // order returns the positions in the order of ids, of equal ids the last.

@@ -293,16 +293,17 @@ func TestMatch(t *testing.T) {
 			accounts{{ID: "a", UPN: "x", Mail: "info@c"}},
 			users{
 				{ID: "1", Name: "1", Mail: "info@c"}, {ID: "2", Name: "2", Mail: "info@c"}, {ID: "3", Name: "3", Mail: "info@c"},
-				{ID: "4", Name: "4", Mail: "info@c"}, {ID: "5", Name: "5", Mail: "info@c"}, {ID: "6", Name: "6", Mail: "info@c"},
+				{ID: "4", Name: "4", Mail: "info@c"}, {ID: "5", Name: "5", Mail: "info@c"}, {ID: "6", Name: "6", Mail: "info@c"}, {ID: "7", Name: "7", Mail: "info@c"},
 			},
 			"",
 			`a ambiguous by mail with [1 2 3 4 5], rivals [] and more
-			1 ambiguous by mail with [a], rivals [2 3 4 5 6]
-			2 ambiguous by mail with [a], rivals [1 3 4 5 6]
-			3 ambiguous by mail with [a], rivals [1 2 4 5 6]
-			4 ambiguous by mail with [a], rivals [1 2 3 5 6]
-			5 ambiguous by mail with [a], rivals [1 2 3 4 6]
-			6 ambiguous by mail with [a], rivals [1 2 3 4 5]`,
+			1 ambiguous by mail with [a], rivals [2 3 4 5 6] and more
+			2 ambiguous by mail with [a], rivals [1 3 4 5 6] and more
+			3 ambiguous by mail with [a], rivals [1 2 4 5 6] and more
+			4 ambiguous by mail with [a], rivals [1 2 3 5 6] and more
+			5 ambiguous by mail with [a], rivals [1 2 3 4 6] and more
+			6 ambiguous by mail with [a], rivals [1 2 3 4 5] and more
+			7 ambiguous by mail with [a], rivals [1 2 3 4 5] and more`,
 		},
 		{
 			"a disabled account is in nobody's way",
@@ -500,6 +501,11 @@ func TestDiffNamesWhoGainsLosesAndMoves(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+	// The first list of UCServer's users, with the names that are used already.
+	changes = matching.Diff(matching.Match(accounts, nil, matching.List{}), before)
+	if len(changes.Accounts) != 1 || changes.Accounts[0].ID != "c" || len(changes.Users) != 3 {
+		t.Errorf("after the first list: %+v", changes)
 	}
 	if same := matching.Diff(after, after); len(same.Accounts)+len(same.Users) != 0 {
 		t.Errorf("Diff(same) = %+v", same)

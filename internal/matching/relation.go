@@ -52,44 +52,48 @@ type relation struct {
 
 // relate makes the relation of a rule. With onlyOpen, who is decided is left out.
 func (e *engine) relate(by keys, onlyOpen bool) *relation {
-	r := &e.relation
-	r.groups = r.groups[:0]
 	if e.index == nil {
 		e.index = make(map[string]int32, len(e.accounts))
 	}
 	clear(e.index)
-	var keep arena
-	r.start(accountSide, len(e.accounts))
-	for i, open := range e.open[accountSide] {
-		if open || !onlyOpen {
-			e.scratch.reset()
-			by.account(&e.scratch, e.account(i))
-			for value := range e.scratch.all {
-				number, ok := e.index[string(value)]
-				if !ok {
-					number = int32(len(r.groups))
-					e.index[keep.string(value)] = number
-					r.groups = append(r.groups, group{members{none, false, none}, members{none, false, none}})
-				}
-				r.join(accountSide, i, number, open)
-			}
+	r, keep := &e.relation, arena{}
+	r.groups = r.groups[:0]
+	e.eachValue(accountSide, onlyOpen, func(i int) { by.account(&e.scratch, e.account(i)) }, func(value []byte) int32 {
+		number, ok := e.index[string(value)]
+		if !ok {
+			number = int32(len(r.groups))
+			e.index[keep.string(value)] = number
+			r.groups = append(r.groups, group{members{none, false, none}, members{none, false, none}})
 		}
-		r.next(accountSide)
-	}
-	r.start(userSide, len(e.users))
-	for i, open := range e.open[userSide] {
-		if open || !onlyOpen {
-			e.scratch.reset()
-			by.user(&e.scratch, e.user(i))
-			for value := range e.scratch.all {
-				if number, ok := e.index[string(value)]; ok {
-					r.join(userSide, i, number, open)
-				}
-			}
+		return number
+	})
+	e.eachValue(userSide, onlyOpen, func(i int) { by.user(&e.scratch, e.user(i)) }, func(value []byte) int32 {
+		if number, ok := e.index[string(value)]; ok {
+			return number
 		}
-		r.next(userSide)
-	}
+		return none
+	})
 	return r
+}
+
+// eachValue puts everybody of a side into the groups of their values.
+func (e *engine) eachValue(side int, onlyOpen bool, collect func(i int), number func(value []byte) int32) {
+	r, people := &e.relation, len(e.open[side])
+	r.ends[side] = append(slices.Grow(r.ends[side][:0], people+1), 0)
+	r.numbers[side] = slices.Grow(r.numbers[side][:0], people)
+	for i, open := range e.open[side] {
+		if open || !onlyOpen {
+			e.scratch.reset()
+			collect(i)
+			for value := range e.scratch.all {
+				if n := number(value); n != none {
+					r.groups[n].of(side).add(int32(i), open)
+					r.numbers[side] = append(r.numbers[side], n)
+				}
+			}
+		}
+		r.ends[side] = append(r.ends[side], int32(len(r.numbers[side])))
+	}
 }
 
 // arena keeps many short texts in few blocks of memory.
@@ -105,20 +109,6 @@ func (a *arena) string(text []byte) string {
 	begin := a.block.Len()
 	a.block.Write(text)
 	return a.block.String()[begin:]
-}
-
-func (r *relation) start(side, people int) {
-	r.ends[side] = append(slices.Grow(r.ends[side][:0], people+1), 0)
-	r.numbers[side] = slices.Grow(r.numbers[side][:0], people)
-}
-
-func (r *relation) join(side, i int, number int32, open bool) {
-	r.groups[number].of(side).add(int32(i), open)
-	r.numbers[side] = append(r.numbers[side], number)
-}
-
-func (r *relation) next(side int) {
-	r.ends[side] = append(r.ends[side], int32(len(r.numbers[side])))
 }
 
 // numbersOf returns the groups of a person.
