@@ -124,8 +124,10 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 	}
 	version := buildVersion()
 	pusher := c.pusher()
-	reader := report.Reader{Settings: c.settings.Load, Now: c.storage.Now, Push: pusher.State, Interval: b.Interval}
 	keys := access.Credentials{Store: c.storage, Tenant: c.settings.Tenant, Audit: c.storage, Now: c.now}
+	reader := report.Reader{
+		Settings: c.settings.Load, Now: c.storage.Now, Push: pusher.State, Due: storage.Calls{Storage: c.storage}.Due, Consumers: keys.List, Interval: b.Interval,
+	}
 	editor := integration.Editor{Store: c.settings, Tenants: c.entra, Audit: c.storage, PushSecret: c.signing, Changed: c.tell, Now: c.now}
 	ledger, writer := c.ledger(), c.writer()
 	checks := c.checks()
