@@ -253,6 +253,9 @@ func (t *turn) work(ctx context.Context) error {
 	for {
 		flights := t.plan(ctx)
 		if err := t.store(ctx); err != nil {
+			for _, f := range flights { // never sent
+				delete(t.flying, f.id)
+			}
 			return err
 		}
 		for _, f := range flights {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -39,6 +40,7 @@ type world struct {
 	storage *storage.Storage
 	wire    *azurite.Wire
 	teams   *sim.Simulator
+	url     string // of Teams
 	graph   *graph.Client
 	tokens  *tokens
 
@@ -102,6 +104,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(w.teams.Close)
 	server := httptest.NewServer(w.teams)
 	t.Cleanup(server.Close)
+	w.url = server.URL
 	if w.graph, err = graph.New(graph.Config{Endpoint: server.URL, RetryDelay: time.Millisecond, Now: w.clock}); err != nil {
 		t.Fatal(err)
 	}
@@ -346,4 +349,30 @@ func (w *world) eventually(what string, ok func() bool) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	w.t.Fatalf("never: %s", what)
+}
+
+// prefers is what the person chooses in Teams.
+func (w *world) prefers(id presence.UserID, availability, activity string) {
+	w.t.Helper()
+	body := `{"availability":"` + availability + `","activity":"` + activity + `","expirationDuration":"PT8H"}`
+	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.url+"/v1.0/users/"+string(id)+"/presence/setUserPreferredPresence", strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer token-of-the-person")
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _ = answer.Body.Close(); answer.StatusCode != http.StatusOK {
+		w.t.Fatalf("the person's own choice was answered %d", answer.StatusCode)
+	}
+}
+
+func (w *world) client(id presence.UserID, availability, activity string) {
+	w.t.Helper()
+	if err := w.teams.Set(string(id), availability, activity); err != nil {
+		w.t.Fatal(err)
+	}
 }

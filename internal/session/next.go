@@ -203,8 +203,13 @@ func (s *Session) quiet(now time.Time, w World, asked wish) Step {
 			h.Yielded, h.RetryAt, step.Noted = false, time.Time{}, true
 		}
 		step.Noted = h.release() || step.Noted
-		if until := h.lasts(); (h.Held || h.Maybe) && !now.Before(until) {
+		switch until := h.lasts(); {
+		case !h.Held && !h.Maybe:
+		case !now.Before(until):
 			h.Held, h.Maybe, h.Open, h.Redo, h.ClearedAt, step.Noted = false, false, false, false, until, true
+			return step
+		case until.Sub(now) < time.Minute:
+			step.At = until // ends by itself
 			return step
 		}
 		s.end(now, h, &step)
@@ -217,14 +222,15 @@ func (s *Session) quiet(now time.Time, w World, asked wish) Step {
 	// Always with an end: nobody is left in Do not disturb by a bridge that is gone.
 	step.Lifetime = quietTime
 	if !asked.until.IsZero() {
-		step.Lifetime = min(asked.until.Sub(now), longestQuiet)
+		// Whole minutes, as Graph takes them, and rather a little longer.
+		step.Lifetime = min((asked.until.Sub(now) + time.Minute - 1).Truncate(time.Minute), longestQuiet)
 	}
 	step.Lifetime = max(step.Lifetime, shortestQuiet)
 	switch {
 	case h.Held && !h.Open && !h.Redo && now.Before(h.Expires):
 		step.Noted = h.release()
 		step.Renewal, step.At = h.renew(now)
-		if !asked.until.IsZero() && step.Renewal && !h.Expires.Before(asked.until.Add(-time.Minute)) {
+		if !asked.until.IsZero() && h.LateClear.IsZero() && h.LateSet.IsZero() && !h.Expires.Before(asked.until.Add(-time.Minute)) {
 			step.Renewal, step.At = false, asked.until // lasts as long as was asked for
 			return step
 		}

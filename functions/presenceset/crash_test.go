@@ -1,0 +1,268 @@
+package presenceset_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	sim "procallteams/dev/graph"
+	"procallteams/functions/presenceset"
+	"procallteams/internal/calls"
+	"procallteams/internal/presence"
+	"procallteams/internal/secret"
+	"procallteams/internal/session"
+	"procallteams/internal/storage"
+)
+
+var errDead = errors.New("the process was killed")
+
+// mortal is what a process does to storage and Graph. It is killed at one of these
+// steps: after that nothing it does has an effect, nor does it learn anything.
+type mortal struct {
+	storage.Written
+	storage.Calls
+	presenceset.Graph
+	kill context.CancelFunc
+
+	mu   sync.Mutex
+	left int // steps until it is killed
+	dead bool
+}
+
+// step does one thing unless the process is killed before or after it.
+func (m *mortal) step(do func() error) error {
+	m.mu.Lock()
+	before := m.left == 0
+	m.left--
+	if m.dead = m.dead || before; m.dead {
+		m.mu.Unlock()
+		m.kill()
+		return errDead
+	}
+	after := m.left == 0
+	m.left--
+	m.mu.Unlock()
+	err := do()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dead = m.dead || after; m.dead {
+		m.kill()
+		return errDead
+	}
+	return err
+}
+
+func (m *mortal) Due(ctx context.Context, tenant string) (list []calls.Due, err error) {
+	err = m.step(func() error { list, err = m.Calls.Due(ctx, tenant); return err })
+	return list, err
+}
+
+func (m *mortal) Store(ctx context.Context, tenant string, steps int64, c session.Commit) (next int64, err error) {
+	err = m.step(func() error { next, err = m.Written.Store(ctx, tenant, steps, c); return err })
+	return next, err
+}
+
+func (m *mortal) SaveWriter(ctx context.Context, tenant string, row session.Writer) (saved session.Writer, err error) {
+	err = m.step(func() error { saved, err = m.Written.SaveWriter(ctx, tenant, row); return err })
+	return saved, err
+}
+
+func (m *mortal) SetPresence(ctx context.Context, token secret.Text, user presence.UserID, id string, pair presence.Settable, lasts presence.Lifetime) error {
+	return m.step(func() error { return m.Graph.SetPresence(ctx, token, user, id, pair, lasts) })
+}
+
+func (m *mortal) ClearPresence(ctx context.Context, token secret.Text, user presence.UserID, id string) error {
+	return m.step(func() error { return m.Graph.ClearPresence(ctx, token, user, id) })
+}
+
+// killed runs a process that is killed after so many steps, and reports whether it
+// was.
+func (w *world) killed(steps int) bool {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	defer cancel()
+	m := &mortal{Written: storage.Written{Storage: w.storage}, Calls: storage.Calls{Storage: w.storage}, Graph: w.graph, left: steps, kill: cancel}
+	f := w.process()
+	f.Written, f.Work, f.Graph = m, m, m
+	err := f.Run(ctx, w.wakeup())
+	if !m.dead && err != nil {
+		w.t.Fatal(err)
+	}
+	return m.dead
+}
+
+func TestAWriterThatIsKilledAtAnyStepLeavesNothingWrong(t *testing.T) {
+	for _, end := range []bool{false, true} {
+		for steps, killed := 0, true; killed; steps++ {
+			w := newWorld(t)
+			ada := w.hire()
+			w.talks(ada)
+			if end {
+				w.run(w.process())
+				w.hangsUp(ada)
+			}
+			if killed = w.killed(steps); killed && steps > 40 {
+				t.Fatal("a turn has more than 20 steps")
+			}
+			// What it was about to do is not wanted any more when the next one comes.
+			for _, opposite := range []bool{false, true} {
+				if opposite != end && opposite {
+					w.hangsUp(ada)
+				} else if opposite {
+					w.talks(ada)
+				}
+				w.pass(6 * time.Second)
+				w.run(w.process())
+				want := free
+				if opposite == end {
+					want = busy
+				}
+				w.shows(ada, want)
+			}
+			w.pass(time.Minute)
+			w.turn(w.process())
+			w.turn(w.process())
+			if want := map[bool]string{false: free, true: busy}[end]; w.shown(ada) != want {
+				t.Errorf("killed at step %d of the end %t: Teams shows %s", steps, end, w.shown(ada))
+			}
+			if sets, clears := w.sent("setPresence"), w.sent("clearPresence"); sets+clears > 6 {
+				t.Errorf("killed at step %d of the end %t: %d sets and %d clears", steps, end, sets, clears)
+			}
+			if t.Failed() {
+				return
+			}
+		}
+	}
+}
+
+func TestASetThatGraphDoesAfterItsSenderDiedIsTakenBack(t *testing.T) {
+	w := newWorld(t)
+	ada := w.hire()
+	w.teams.Inject(sim.Fault{Kind: sim.Late, Path: "setPresence", Milliseconds: 1500, Count: 1})
+	w.talks(ada)
+	ctx, cancel := context.WithCancel(t.Context())
+	dying := w.process()
+	done := make(chan struct{})
+	go func() { _ = dying.Run(ctx, w.wakeup()); close(done) }()
+	w.eventually("the call is under way", func() bool { return w.session(ada).Call.Open })
+	time.Sleep(100 * time.Millisecond)
+	cancel()
+	<-done
+	w.hangsUp(ada)
+	w.pass(6 * time.Second)
+	next := w.process()
+	w.run(next)
+	w.shows(ada, free)
+	w.calls(0, 1) // the set has no answer yet
+	w.eventually("the old set is done", func() bool { return w.shown(ada) == busy })
+	state := presence.State{Availability: presence.Busy, Activity: presence.InACall}
+	if s := w.session(ada); !s.Echo(state, w.clock()) || s.Over(w.clock().Add(time.Hour)) {
+		t.Error("the old set is taken for a call in Teams")
+	}
+	if len(w.wakes) == 0 || w.wakes[len(w.wakes)-1] < 20*time.Second {
+		t.Errorf("wake-ups: %v", w.wakes)
+	}
+	w.pass(session.LateTime + session.SendTime)
+	w.run(next)
+	w.shows(ada, free)
+	w.pass(session.KeepTime + time.Minute)
+	w.turn(next)
+	w.turn(next)
+	w.calls(1, 2)
+	if s := w.session(ada); !s.Call.At.IsZero() {
+		t.Errorf("session = %+v", s)
+	}
+}
+
+func TestAClearThatGraphDoesLateIsSetRight(t *testing.T) {
+	w := newWorld(t)
+	ada, f := w.hire(), w.process()
+	w.talks(ada)
+	w.run(f)
+	w.teams.Inject(sim.Fault{Kind: sim.Late, Path: "clearPresence", Milliseconds: 1000, Count: 1})
+	w.hangsUp(ada)
+	ctx, cancel := context.WithCancel(t.Context())
+	dying := w.process()
+	done := make(chan struct{})
+	go func() { _ = dying.Run(ctx, w.wakeup()); close(done) }()
+	w.eventually("the call is under way", func() bool { return w.session(ada).Call.Intent == session.Clear })
+	time.Sleep(100 * time.Millisecond)
+	cancel()
+	<-done
+	w.talks(ada)
+	w.pass(6 * time.Second)
+	w.run(f)
+	w.eventually("the old clear is done", func() bool { return w.shown(ada) == free })
+	w.pass(session.LateTime + session.SendTime)
+	w.run(f)
+	w.shows(ada, busy)
+	w.turn(f)
+	w.calls(3, 1)
+}
+
+func TestWhoLosesTheLeaseSendsAndStoresNothing(t *testing.T) {
+	w := newWorld(t)
+	ada, f := w.hire(), w.process()
+	w.teams.Inject(sim.Fault{Kind: sim.Latency, Path: string(ada), Milliseconds: 4000, Count: 1})
+	w.talks(ada)
+	done := make(chan error)
+	go func() { done <- f.Run(t.Context(), w.wakeup()) }()
+	w.eventually("the call is under way", func() bool { return w.session(ada).Call.Open })
+	before := w.session(ada)
+	for {
+		row := w.writer()
+		row.Holder, row.Until = "another", w.clock().Add(time.Minute)
+		if _, err := (storage.Written{Storage: w.storage}).SaveWriter(t.Context(), w.tenant, row); err == nil {
+			break
+		}
+	}
+	if err := <-done; err != nil {
+		t.Errorf("losing the lease is no fault: %v", err)
+	}
+	if after := w.session(ada); !after.Call.Open || after.Call.At != before.Call.At {
+		t.Errorf("session = %+v", after)
+	}
+	if row := w.writer(); row.Holder != "another" {
+		t.Errorf("writer = %+v", row)
+	}
+}
+
+func TestAStorageFaultIsReturnedAndWhatIsKnownForgotten(t *testing.T) {
+	w := newWorld(t)
+	ada, f := w.hire(), w.process()
+	w.talks(ada)
+	w.run(f)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w.hangsUp(ada)
+	if err := f.Run(ctx, w.wakeup()); err == nil {
+		t.Error("a fault was swallowed: the wake-up would be lost")
+	}
+	w.run(f)
+	w.shows(ada, free)
+}
+
+func TestTwoWritersOnTheSameSessionsNeverBothStore(t *testing.T) {
+	w := newWorld(t)
+	ada, first, second := w.hire(), w.process(), w.process()
+	for range 6 {
+		w.talks(ada)
+		w.hangsUp(ada)
+		w.talks(ada)
+		var wg sync.WaitGroup
+		for _, f := range []*presenceset.Function{first, second} {
+			wg.Go(func() { w.run(f) })
+		}
+		wg.Wait()
+		w.shows(ada, busy)
+		w.hangsUp(ada)
+		for _, f := range []*presenceset.Function{second, first} {
+			wg.Go(func() { w.run(f) })
+		}
+		wg.Wait()
+		w.shows(ada, free)
+	}
+	w.calls(6, 6)
+}
