@@ -17,11 +17,10 @@ import (
 // lines; the original's column titles as a first line. It returns a
 // *FaultsError, and then no list.
 func Parse(file []byte) (List, error) {
-	p := parser{
-		list:     List{byLeft: map[string]int32{}},
-		seenName: map[string]int{}, foldedLeft: map[string]int{}, foldedName: map[string]int{},
-	}
+	p := parser{foldedLeft: map[string]int{}, foldedName: map[string]int{}}
 	text := lineEnds.Replace(p.decode(file))
+	lines := strings.Count(text, "\n") + 1
+	p.list.byLeft, p.seenName = make(map[string]int32, lines), make(map[string]int, lines)
 	if at := strings.IndexFunc(text, binary); at >= 0 {
 		line, column := position([]byte(text), at)
 		p.fault(line, column, binaryFault(firstRune(text[at:])))
@@ -38,10 +37,11 @@ func Parse(file []byte) (List, error) {
 }
 
 type parser struct {
-	list   List
-	faults []Fault
-	// Lines of the right names, and of both in lower case.
-	seenName, foldedLeft, foldedName map[string]int
+	list     List
+	faults   []Fault
+	seenName map[string]int // line of each right name
+	// Lines of the names with capitals, by what they are in lower case.
+	foldedLeft, foldedName map[string]int
 }
 
 func (p *parser) fault(line, column int, text string) {
@@ -204,18 +204,36 @@ func (p *parser) enter(line Line) {
 		p.fault(line.Number, 0, fmt.Sprintf("%s is already matched on line %d", line.UPN, p.list.lines[before].Number))
 		return
 	}
-	left, name := strings.ToLower(line.UPN), strings.ToLower(line.Name)
-	if before, ok := p.foldedLeft[left]; ok {
-		p.warn(line.Number, 0, fmt.Sprintf("%s differs only in case from the Entra user name on line %d: one of them matches nobody", line.UPN, before))
+	if i, ok := p.list.byLeft[strings.ToLower(line.UPN)]; ok {
+		p.warnTwin(line.Number, line.UPN, "Entra", p.list.lines[i].Number)
+	} else {
+		p.fold(p.foldedLeft, line.Number, line.UPN, "Entra")
 	}
 	if before, ok := p.seenName[line.Name]; ok {
 		p.warn(line.Number, 0, fmt.Sprintf("%s is also the UCServer name on line %d: who has it can't be told, so both are left out", line.Name, before))
-	} else if before, ok := p.foldedName[name]; ok {
-		p.warn(line.Number, 0, fmt.Sprintf("%s differs only in case from the UCServer user name on line %d", line.Name, before))
+	} else if before, ok := p.seenName[strings.ToLower(line.Name)]; ok {
+		p.warnTwin(line.Number, line.Name, "UCServer", before)
+	} else {
+		p.fold(p.foldedName, line.Number, line.Name, "UCServer")
 	}
-	p.foldedLeft[left], p.foldedName[name], p.seenName[line.Name] = line.Number, line.Number, line.Number
+	p.seenName[line.Name] = line.Number
 	p.list.byLeft[line.UPN] = int32(len(p.list.lines))
 	p.list.lines = append(p.list.lines, line)
+}
+
+// fold notes a name with capitals, and finds one before it that differs in case.
+func (p *parser) fold(seen map[string]int, line int, name, side string) {
+	folded := strings.ToLower(name)
+	if before, ok := seen[folded]; ok {
+		p.warnTwin(line, name, side, before)
+	}
+	if folded != name {
+		seen[folded] = line
+	}
+}
+
+func (p *parser) warnTwin(line int, name, side string, before int) {
+	p.warn(line, 0, fmt.Sprintf("%s differs only in case from the %s user name on line %d", name, side, before))
 }
 
 // maxName bounds a name, in bytes, far above what either side allows and below
