@@ -29,7 +29,8 @@ func (p *parser) decode(file []byte) string {
 	line, column := position(file, bad)
 	if wide {
 		// Read as Windows-1252, every other umlaut of the file would be wrong.
-		p.fault(line, column, fmt.Sprintf("byte %X is not UTF-8, but characters elsewhere are: the file was cut off or put together from two; save it anew as CSV UTF-8", file[bad]))
+		p.fault(line, column, fmt.Sprintf("byte %X is not UTF-8, but characters elsewhere are: the file was cut off or put together from two", file[bad]),
+			"compare the end of the file with the original, and save it anew as CSV UTF-8")
 		return ""
 	}
 	p.warn(line, column, fmt.Sprintf("the file was read as Windows-1252: byte %X as %c; save it as CSV UTF-8 to be sure", file[bad], charmap.Windows1252.DecodeByte(file[bad])))

@@ -104,6 +104,7 @@ type Fault struct {
 	// Column counts characters from 1; 0 concerns the whole line.
 	Column int
 	Text   string
+	Repair string // what to do
 }
 
 func (f Fault) String() string {

@@ -23,7 +23,7 @@ func Parse(file []byte) (List, error) {
 	p.list.byLeft, p.seenName = make(map[string]int32, lines), make(map[string]int, lines)
 	if at := strings.IndexFunc(text, binary); at >= 0 {
 		line, column := position([]byte(text), at)
-		p.fault(line, column, binaryFault(firstRune(text[at:])))
+		p.binary(line, column, firstRune(text[at:]))
 		return List{}, &FaultsError{p.faults}
 	}
 	p.records(text)
@@ -44,8 +44,8 @@ type parser struct {
 	foldedLeft, foldedName map[string]int
 }
 
-func (p *parser) fault(line, column int, text string) {
-	p.faults = append(p.faults, Fault{line, column, text})
+func (p *parser) fault(line, column int, text, repair string) {
+	p.faults = append(p.faults, Fault{line, column, text, repair})
 }
 
 func (p *parser) warn(line, column int, text string) {
@@ -59,11 +59,13 @@ func binary(r rune) bool {
 	return r != '\t' && r != '\n' && unicode.IsControl(r) || r == utf8.RuneError
 }
 
-func binaryFault(r rune) string {
+func (p *parser) binary(line, column int, r rune) {
 	if r == utf8.RuneError {
-		return "holds a character that can't be read (U+FFFD); save the file anew as CSV UTF-8"
+		p.fault(line, column, "holds a character that can't be read (U+FFFD)", "write the name anew, and save the file as CSV UTF-8")
+		return
 	}
-	return fmt.Sprintf("holds the control character %U; this is not a text file", r)
+	p.fault(line, column, fmt.Sprintf("holds the control character %U: this is not a text file", r),
+		"take the character away, or save the list as CSV UTF-8 if it is a spreadsheet's own file")
 }
 
 // announced takes a first line "sep=;" away and returns the number of the line
@@ -96,7 +98,8 @@ func (p *parser) separator(text string, line int) rune {
 				}
 			}
 			if r != found {
-				p.fault(line, column, fmt.Sprintf("two separators in one file: %s here, %s before", separatorNames[r], separatorNames[found]))
+				p.fault(line, column, fmt.Sprintf("two separators in one file: %s here, %s before", separatorNames[r], separatorNames[found]),
+					"use one of them in the whole file, and put a name that holds the other into quotation marks")
 				return found
 			}
 		}
@@ -121,7 +124,8 @@ func (p *parser) records(text string) {
 			return
 		}
 		if syntax, ok := errors.AsType[*csv.ParseError](err); ok {
-			p.fault(syntax.StartLine+first-1, 0, "a quotation mark is not closed, or stands inside a name")
+			p.fault(syntax.StartLine+first-1, 0, "a quotation mark is not closed, or stands inside a name",
+				"close it, or take it away; one that belongs to a name is written twice, and the name in quotation marks")
 			return // where the next line begins is not certain
 		}
 		raw := strings.TrimLeft(text[from:reader.InputOffset()], "\n")
@@ -163,7 +167,8 @@ func (p *parser) record(cells []cell, first bool) {
 		return // blank, but for characters that nobody sees
 	}
 	if len(cells) != 2 {
-		p.fault(line, 0, fmt.Sprintf("has %d columns; two are needed: Entra user name, UCServer user name", len(cells)))
+		p.fault(line, 0, fmt.Sprintf("has %d columns; two are needed: Entra user name, UCServer user name", len(cells)),
+			"write exactly two names with one separator between them, or take the line away")
 		return
 	}
 	if first && titles(cells[0].text, cells[1].text) {
@@ -184,11 +189,13 @@ func (p *parser) name(title string, c cell) (string, bool) {
 	name := p.trim(title, c)
 	switch {
 	case name == "":
-		p.fault(c.line, c.column, "the "+title+" is empty")
+		p.fault(c.line, c.column, "the "+title+" is empty", "write the name, or take the line away")
 	case len(name) > maxName:
-		p.fault(c.line, c.column, fmt.Sprintf("the %s has %d bytes; names have at most %d, so a quotation mark is probably missing", title, len(name), maxName))
+		p.fault(c.line, c.column, fmt.Sprintf("the %s has %d bytes; names have at most %d, so a quotation mark is probably missing", title, len(name), maxName),
+			"close the quotation mark before this place")
 	case strings.ContainsRune(name, '\n'):
-		p.fault(c.line, c.column, fmt.Sprintf("the %s goes on in the next line, so a quotation mark is probably missing", title))
+		p.fault(c.line, c.column, fmt.Sprintf("the %s goes on in the next line, so a quotation mark is probably missing", title),
+			"close the quotation mark on this line")
 	default:
 		if strings.ContainsRune("=+-@", firstRune(name)) {
 			p.warn(c.line, c.column, fmt.Sprintf("the %s begins with %c: a spreadsheet takes it for a formula", title, firstRune(name)))
@@ -201,7 +208,8 @@ func (p *parser) name(title string, c cell) (string, bool) {
 // enter takes a line into the list.
 func (p *parser) enter(line Line) {
 	if before, ok := p.list.byLeft[line.UPN]; ok {
-		p.fault(line.Number, 0, fmt.Sprintf("%s is already matched on line %d", line.UPN, p.list.lines[before].Number))
+		p.fault(line.Number, 0, fmt.Sprintf("%s is already matched on line %d", line.UPN, p.list.lines[before].Number),
+			"keep one of the two lines")
 		return
 	}
 	if i, ok := p.list.byLeft[strings.ToLower(line.UPN)]; ok {
