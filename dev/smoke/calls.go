@@ -343,16 +343,32 @@ func latencyOf(event CallEvent, until time.Time, writes []written, shown []Trans
 func waited(event CallEvent, until time.Time, writes []written, shown []Transition) bool {
 	from := event.At.Add(-waitTime)
 	for i, t := range shown {
+		end := until
+		if i+1 < len(shown) {
+			end = shown[i+1].At
+		}
 		isCall := t.Activity == "InACall" || t.Activity == "InAConferenceCall"
-		over := i+1 < len(shown) && shown[i+1].At.Before(from)
-		if isCall && !over && t.At.Before(until) && !ours(t.At, writes) {
+		if isCall && !end.Before(from) && t.At.Before(until) && !ours(t.At, end, writes) {
 			return true
 		}
 	}
 	return false
 }
 
-// ours reports whether a state that began at a time came from a write of ours.
-func ours(at time.Time, writes []written) bool {
-	return slices.ContainsFunc(writes, func(w written) bool { return w.set && !at.Before(w.at) && at.Sub(w.at) < 3*time.Second })
+// writeTime is how long a write may take from its arrival to its effect.
+const writeTime = 3 * time.Second
+
+// ours reports whether a call that was shown from begin to end was our session
+// alone: a write of ours began it, and it did not outlast our clear.
+func ours(begin, end time.Time, writes []written) bool {
+	set := slices.IndexFunc(writes, func(w written) bool { return w.set && !begin.Before(w.at) && begin.Sub(w.at) < writeTime })
+	if set < 0 {
+		return false
+	}
+	for _, w := range writes[set:] {
+		if !w.set && w.at.Add(writeTime).Before(end) {
+			return false
+		}
+	}
+	return true
 }

@@ -37,6 +37,8 @@ func TestLatenciesOfCalls(t *testing.T) {
 			CallVerdict{Changes: 2, Begun: 1, Measured: 1, P50: ms(6900), P99: ms(6900)}},
 		{"what waits for a call of Teams is left out", []CallEvent{begins(1), ends(8)}, nil, []Transition{shows(-60, busy), shows(7, free)}, nil,
 			CallVerdict{Changes: 2, Begun: 1}},
+		{"so is what Teams goes on to show after our clear", []CallEvent{begins(1), ends(4), begins(15), ends(25)}, []written{set(1.3), clear(4.2)}, []Transition{shows(1.4, busy)}, nil,
+			CallVerdict{Changes: 4, Begun: 2, Measured: 2, P50: ms(200), P99: ms(200)}},
 		{"not so when that was long ago", []CallEvent{begins(40), ends(48)}, nil, []Transition{shows(-60, busy), shows(7, free)}, nil,
 			CallVerdict{}},
 		{"our own session is no call of Teams", []CallEvent{begins(1), ends(4), begins(9)}, []written{set(1.3), clear(4.2), set(9.4)}, []Transition{shows(1.4, busy), shows(4.3, free), shows(9.5, busy)}, nil,

@@ -176,6 +176,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	if late != nil {
 		log("%v", late)
 	}
+	log("storage: %v", c.Wire.Counts())
 	report.StorageOps, report.GraphCalls = c.Wire.Operations(), len(c.Graph.Requests())-asked
 	if o.Inspect != nil {
 		if err := o.Inspect(ctx, c, integration); err != nil {
@@ -358,6 +359,15 @@ func holds(b *ucserver.Inbox) map[string]State {
 	return final
 }
 
+// positions returns the change that a consumer holds for each user.
+func positions(b *ucserver.Inbox) map[string]ucserver.Position {
+	held := map[string]ucserver.Position{}
+	for _, p := range b.View().People {
+		held[p.EntraID] = p.ID
+	}
+	return held
+}
+
 // settle waits until every consumer is equal to Teams, and Teams to the phones,
 // and stays so for a while. It returns how long it took, without that while.
 func settle(ctx context.Context, c *cloud.Cloud, inboxes map[string]*ucserver.Inbox, people *phones, patience, hold time.Duration) (time.Duration, error) {
@@ -402,6 +412,10 @@ func differences(c *cloud.Cloud, inboxes map[string]*ucserver.Inbox, people *pho
 			}
 			behind = append(behind, fmt.Sprintf("%s holds %d people, %d of %d are not as in Teams", name, len(got), wrong, len(want)))
 		}
+	}
+	// A change that leaves the state as it is must reach both as well.
+	if !maps.Equal(positions(inboxes["poll"]), positions(inboxes["push"])) {
+		behind = append(behind, "poll and push hold different changes")
 	}
 	if wrong := wrongCalls(c, people); len(wrong) > 0 {
 		behind = append(behind, fmt.Sprintf("Teams shows %d people otherwise than the phone, as: %s", len(wrong), wrong[0]))
