@@ -66,19 +66,18 @@ func refusalOf(err error) problem.Details {
 }
 
 func epochRefusal(d *problem.Details, e *calls.EpochError) {
-	d.NextStep = sendList
+	d.Type, d.Title, d.NextStep = "/problems/epoch-unknown", "This epoch is not in force", sendList
 	if e.Never {
-		d.Type, d.Title = "/problems/epoch-unknown", "This epoch was never opened"
-		d.Detail = fmt.Sprintf("Epoch %d is not known: no complete list of this reporter was ever taken in.", e.Given)
+		d.Detail = fmt.Sprintf("Epoch %d was never opened: no complete list of this reporter was ever taken in.", e.Given)
 		return
 	}
 	d.Epoch = &e.InForce
 	d.Detail = fmt.Sprintf("Epoch %d is in force, not %d.", e.InForce, e.Given)
-	if d.Type, d.Title = "/problems/epoch-unknown", "This epoch is not in force"; e.Given < e.InForce {
-		d.NextStep = "If another process reports with the same credential, stop one of them. Else open a new epoch, above the one in force, with the complete list: PUT v1/telephony."
-	}
 	if e.Complete {
 		d.Type, d.Title = "/problems/epoch-superseded", "A newer epoch is in force"
+	}
+	if e.Given < e.InForce {
+		d.NextStep = "If it is an old request, ignore this. If another process reports with the same credential, stop one of them. Else open a new epoch, above the one in force, with the complete list: PUT v1/telephony."
 	}
 }
 
