@@ -3,6 +3,7 @@ package presenceset_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -94,47 +95,55 @@ func (w *world) killed(steps int) bool {
 }
 
 func TestAWriterThatIsKilledAtAnyStepLeavesNothingWrong(t *testing.T) {
-	for _, end := range []bool{false, true} {
-		for steps, killed := 0, true; killed; steps++ {
-			w := newWorld(t)
-			ada := w.hire()
-			w.talks(ada)
-			if end {
-				w.run(w.process())
-				w.hangsUp(ada)
-			}
-			if killed = w.killed(steps); killed && steps > 40 {
-				t.Fatal("a turn has more than 20 steps")
-			}
-			// What it was about to do is not wanted any more when the next one comes.
-			for _, opposite := range []bool{false, true} {
-				if opposite != end && opposite {
-					w.hangsUp(ada)
-				} else if opposite {
-					w.talks(ada)
+	for _, talking := range []bool{true, false} { // what it is about to write
+		for _, changed := range []bool{true, false} { // whether that is still wanted afterwards
+			t.Run(fmt.Sprintf("talking %t, changed %t", talking, changed), func(t *testing.T) {
+				steps := 0
+				for w := newWorld(t); w.afterDeath(steps, talking, changed); w = newWorld(t) {
+					steps++
 				}
-				w.pass(6 * time.Second)
-				w.run(w.process())
-				want := free
-				if opposite == end {
-					want = busy
+				if steps < 12 && !t.Failed() { // twice: due, lease, intent, call, answer, lease
+					t.Errorf("only %d steps", steps)
 				}
-				w.shows(ada, want)
-			}
-			w.pass(time.Minute)
-			w.turn(w.process())
-			w.turn(w.process())
-			if want := map[bool]string{false: free, true: busy}[end]; w.shown(ada) != want {
-				t.Errorf("killed at step %d of the end %t: Teams shows %s", steps, end, w.shown(ada))
-			}
-			if sets, clears := w.sent("setPresence"), w.sent("clearPresence"); sets+clears > 6 {
-				t.Errorf("killed at step %d of the end %t: %d sets and %d clears", steps, end, sets, clears)
-			}
-			if t.Failed() {
-				return
-			}
+			})
 		}
 	}
+}
+
+// afterDeath kills a writer after so many steps, lets others go on, and reports
+// whether the next step is to be tried.
+func (w *world) afterDeath(steps int, talking, changed bool) bool {
+	w.t.Helper()
+	ada := w.hire()
+	says := map[bool]func(presence.UserID){true: w.talks, false: w.hangsUp}
+	if !talking {
+		w.talks(ada)
+		w.run(w.process())
+	}
+	says[talking](ada)
+	killed := w.killed(steps)
+	wanted := talking != changed
+	if changed {
+		says[wanted](ada)
+	}
+	want := map[bool]string{true: busy, false: free}
+	w.pass(6 * time.Second)
+	w.run(w.process())
+	w.shows(ada, want[wanted])
+	w.pass(time.Minute)
+	w.turn(w.process())
+	w.turn(w.process())
+	w.shows(ada, want[wanted])
+	says[!wanted](ada)
+	w.run(w.process())
+	w.shows(ada, want[!wanted])
+	if sets, clears := w.sent("setPresence"), w.sent("clearPresence"); sets+clears > 6 {
+		w.t.Errorf("%d sets and %d clears", sets, clears)
+	}
+	if w.t.Failed() {
+		w.t.Logf("killed at step %d", steps)
+	}
+	return killed && !w.t.Failed()
 }
 
 func TestASetThatGraphDoesAfterItsSenderDiedIsTakenBack(t *testing.T) {
@@ -265,4 +274,53 @@ func TestTwoWritersOnTheSameSessionsNeverBothStore(t *testing.T) {
 		w.shows(ada, free)
 	}
 	w.calls(6, 6)
+}
+
+// stalling is storage whose steps are slow once.
+type stalling struct {
+	storage.Written
+	once  sync.Once
+	stall chan struct{}
+}
+
+func (s *stalling) Store(ctx context.Context, tenant string, steps int64, c session.Commit) (int64, error) {
+	s.once.Do(func() { <-s.stall })
+	return s.Written.Store(context.WithoutCancel(ctx), tenant, steps, c)
+}
+
+func TestAStepOfAWriterThatLostTheLeaseDoesNotStopTheNextOne(t *testing.T) {
+	w := newWorld(t)
+	ada, bob := w.hire(), w.hire()
+	w.talks(ada)
+	ctx, cancel := context.WithCancel(t.Context())
+	old := w.process()
+	s := &stalling{Written: storage.Written{Storage: w.storage}, stall: make(chan struct{})}
+	old.Written = s
+	gone := make(chan struct{})
+	go func() { _ = old.Run(ctx, w.wakeup()); close(gone) }()
+	w.eventually("the old one has the lease", func() bool { return w.writer().Holder != "" })
+	cancel()
+	w.pass(6 * time.Second)
+	// The next one has read the sessions when the old one's step lands.
+	next := w.process()
+	next.Written = &landing{Written: storage.Written{Storage: w.storage}, land: func() { close(s.stall); <-gone }}
+	w.talks(bob)
+	w.run(next)
+	w.shows(ada, busy)
+	w.shows(bob, busy)
+	if w.due() != 0 {
+		t.Error("something is due")
+	}
+}
+
+// landing is storage in which something happens before its first step.
+type landing struct {
+	storage.Written
+	once sync.Once
+	land func()
+}
+
+func (l *landing) Store(ctx context.Context, tenant string, steps int64, c session.Commit) (int64, error) {
+	l.once.Do(l.land)
+	return l.Written.Store(ctx, tenant, steps, c)
 }

@@ -19,8 +19,13 @@ const (
 	spare = time.Second
 )
 
-// errLost reports that another process has the lease, or may have it.
-var errLost = errors.New("the writer's lease is lost")
+var (
+	// errLost reports that another process has the lease, or may have it.
+	errLost = errors.New("the writer's lease is lost")
+	// errOld reports that a step was stored which we don't know: by another writer, or
+	// by one that lost the lease while its request was under way.
+	errOld = errors.New("what is known of sessions is old")
+)
 
 // lease is the writer's row in our hands. It renews itself until it is stopped or
 // lost.

@@ -201,7 +201,7 @@ func (f *Function) serve(ctx context.Context, tenant string, end time.Time, woke
 // looked at once more, since a wake-up that came meanwhile to another process
 // found the lease and ended.
 func (f *Function) turns(ctx context.Context, tenant string, end time.Time, woken bool) error {
-	for {
+	for old := 0; ; {
 		t, err := f.begin(ctx, tenant, end, woken)
 		if err != nil {
 			f.memory = nil
@@ -210,14 +210,16 @@ func (f *Function) turns(ctx context.Context, tenant string, end time.Time, woke
 		if t == nil {
 			return nil
 		}
-		err = t.run(ctx)
-		if err != nil {
+		switch err := t.run(ctx); {
+		case errors.Is(err, errLost):
 			f.memory = nil
-		}
-		if errors.Is(err, errLost) {
 			return nil // somebody else writes, and looks at what is due in the end
-		}
-		if err != nil {
+		case errors.Is(err, errOld) && old < 3:
+			f.memory = nil
+			old++
+			continue // read anew, if the lease is still ours
+		case err != nil:
+			f.memory = nil
 			return err
 		}
 		more, err := t.news(ctx)

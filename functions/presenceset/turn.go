@@ -248,7 +248,7 @@ func (t *turn) run(ctx context.Context) error {
 }
 
 // work repeats: decide, store, call, until there is nothing more to do now. It
-// returns errLost when another process may write.
+// returns errLost or errOld when another process may write, or did.
 func (t *turn) work(ctx context.Context) error {
 	for {
 		flights := t.plan(ctx)
@@ -343,7 +343,7 @@ func (t *turn) store(ctx context.Context) error {
 	}
 	steps, err := t.Written.Store(ctx, t.tenant, t.steps, step)
 	if errors.Is(err, storage.ErrChanged) {
-		return errLost
+		return errOld
 	}
 	t.steps = steps
 	return err

@@ -17,8 +17,9 @@ import (
 // sentinel is [ErrChanged]: the row is not the version that was read.
 type Written struct{ Storage *Storage }
 
-// fence is the key of the one row in a tenant that says how many steps were
-// stored. It stands before all sessions, so that whoever reads these reads it too.
+// fence is the key of the row that says how many steps were stored in a tenant;
+// that of no steps says that there was one. They stand before all sessions, so that
+// whoever reads these reads them too.
 func fence(steps int64) string { return fmt.Sprintf("%s!%d", RowHeld, steps) }
 
 // Sessions returns everybody's session and how many steps were stored until now:
@@ -30,9 +31,11 @@ func (w Written) Sessions(ctx context.Context, tenant string) (map[presence.User
 			return nil, 0, fmt.Errorf("read sessions: %w", err)
 		}
 		if count, ok := strings.CutPrefix(row.Key, RowHeld+"!"); ok {
-			if steps, err = strconv.ParseInt(count, 10, 64); err != nil {
+			n, err := strconv.ParseInt(count, 10, 64)
+			if err != nil {
 				return nil, 0, fmt.Errorf("decode row %s: %w", row.Key, err)
 			}
+			steps = max(steps, n)
 			continue
 		}
 		s, err := sessionOf(row)
@@ -117,6 +120,9 @@ func stepWrites(tenant string, steps int64, mark string, step session.Commit) ([
 	writes := []Write{{InsertRow, Row{Partition: tenant, Key: fence(steps + 1), Values: map[string]any{"mark": mark}}}}
 	if steps > 0 {
 		writes = append(writes, Write{DeleteRow, Row{Partition: tenant, Key: fence(steps)}})
+	} else {
+		// Stays for ever: whoever believes that there was no step yet finds it.
+		writes = append(writes, Write{InsertRow, Row{Partition: tenant, Key: fence(0)}})
 	}
 	for _, s := range step.Save {
 		row, err := jsonRow(tenant, RowHeld+string(s.User), "", s)
