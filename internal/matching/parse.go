@@ -14,8 +14,10 @@ import (
 // name. Accepted are UTF-8 with or without a byte order mark, UTF-16 with one,
 // else Windows-1252; comma, semicolon or tab, one of them for the whole file,
 // also announced by a "sep=" line; quotes as in RFC 4180; any line end; blank
-// lines; the original's column titles as a first line. It returns a
-// *FaultsError, and then no list.
+// lines; the original's column titles as a first line. Blanks and invisible
+// characters around a name are taken away, inside a name they stay; both with a
+// warning that names line, column and code point. It returns a *FaultsError, and
+// then no list.
 func Parse(file []byte) (List, error) {
 	p := parser{foldedLeft: map[string]int{}, foldedName: map[string]int{}}
 	text := lineEnds.Replace(p.decode(file))

@@ -59,7 +59,7 @@ func world(r *rand.Rand) ([]matching.Account, []matching.User, string) {
 // worlds calls check with random tenants whose files have no faults.
 func worlds(t *testing.T, check func(r *rand.Rand, accounts []matching.Account, users []matching.User, list matching.List)) {
 	t.Helper()
-	for seed := range uint64(600) {
+	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		accounts, users, file := world(r)
 		if list, err := matching.Parse([]byte(file)); err == nil {
@@ -86,7 +86,7 @@ func TestTheOrderOfTheListsDoesNotMatter(t *testing.T) {
 		if diff := cmp.Diff(names, matching.Match(accounts, nil, list)); diff != "" {
 			t.Errorf("names after shuffling (-want +got):\n%s", diff)
 		}
-		sameAsDirectory(t, accounts, list, names)
+		plainNames(t, accounts, list, names)
 	})
 }
 
