@@ -36,7 +36,7 @@ func (c *Cloud) Guide(ctx context.Context, prepared bool) string {
 		line("                %s/connect   takes the push secret and the credential that the console shows", c.UCServerPage)
 	}
 	line("  2. Teams      %s/   change somebody's presence", c.TeamsPage)
-	line("  3. UCServer   %s/   shows what ProCall knows", c.UCServerPage)
+	line("  3. UCServer   %s/   shows what ProCall knows; start and end calls there", c.UCServerPage)
 	line("  4. Entra      %s/   grant and revoke as in the portal, disable accounts", c.EntraPages)
 	line("")
 	return b.String()
