@@ -26,6 +26,13 @@ type Details struct {
 	// Epoch is the reporter's epoch in force, nil where there is none or where it
 	// has nothing to do with the refusal.
 	Epoch *int64 `json:"epoch,omitempty"`
+	// Faults are the places in what was sent that refuse it: the first of them, and
+	// FaultCount says how many there are in all.
+	Faults     []Fault `json:"faults,omitempty"`
+	FaultCount int     `json:"faultCount,omitempty"`
+	// Confirm is what the caller says to have it done all the same, nil where that
+	// is not possible.
+	Confirm *int `json:"confirm,omitempty"`
 	// Since is when the cause was first seen, UTC. Zero is left out.
 	Since time.Time `json:"since,omitzero"`
 	// NextStep says what to do; Who says who must do it:
@@ -34,6 +41,14 @@ type Details struct {
 	Who      string `json:"who,omitempty"`
 	// Invocation is the Functions invocation id, to find the log lines.
 	Invocation string `json:"invocation,omitempty"`
+}
+
+// Fault is one place in what was sent. It quotes no value.
+type Fault struct {
+	Line   int    `json:"line"`             // from 1; 0 concerns the whole
+	Column int    `json:"column,omitempty"` // in characters from 1; 0 concerns the whole line
+	Text   string `json:"text"`
+	Repair string `json:"repair,omitempty"` // what to do
 }
 
 // Error makes a Details usable as an error value.
