@@ -262,9 +262,9 @@ var situations = map[string]func(*scene){
 		s.pass(time.Minute)
 		s.did(1)
 		s.client("Available", "Available")
-		s.pass(20 * time.Second)
+		s.pass(25 * time.Second)
 		s.shows("Busy/InACall", "Busy/InACall bridge")
-		s.pass(20 * time.Second)
+		s.pass(15 * time.Second)
 		s.shows("Available/Available", "Available/Available teams")
 		s.did(3, "setPresence", "clearPresence")
 	},
