@@ -26,7 +26,7 @@ func (t *turn) plan(ctx context.Context) []*flight {
 	var flights []*flight
 	blocked := false
 	for i, id := range t.queue(now) {
-		if len(t.changed)+len(t.done) > storage.MaxStep-2 || blocked && i > 10*inFlight {
+		if len(t.changed)+len(t.done) > storage.MaxStep-2 || blocked && i > many {
 			t.again = earliest(t.again, now.Add(together))
 			break
 		}

@@ -21,12 +21,16 @@ const (
 	// of what is due.
 	viewTime = time.Second
 	dueTime  = 250 * time.Millisecond
+	// many is how much can't be done before it is read again.
+	many = 10 * inFlight
 	// lookInside is how long a turn waits for the next thing to do, paceInside for
 	// room in the budget or the end of a pause that Graph asked for; longer waits are
 	// for a delayed wake-up, up to ahead; still longer ones are upkeep's.
 	lookInside = time.Second
 	paceInside = 5 * time.Second
 	ahead      = time.Minute
+	// moment is how long to wait for one more answer.
+	moment = 10 * time.Millisecond
 )
 
 // turn is from taking the lease to putting it back. One goroutine owns it; calls
@@ -152,9 +156,12 @@ func (t *turn) readDue(ctx context.Context) error {
 
 // refresh reads again what may have changed.
 func (t *turn) refresh(ctx context.Context) error {
-	now := t.Now()
-	if now.Sub(t.viewed) < viewTime {
-		if now.Sub(t.dueRead) < dueTime || len(t.due) > 10*inFlight {
+	now, fresh, dueFresh := t.Now(), viewTime, dueTime
+	if len(t.due) > many {
+		fresh, dueFresh = 5*viewTime, 5*viewTime // reading them costs more than it tells
+	}
+	if now.Sub(t.viewed) < fresh {
+		if now.Sub(t.dueRead) < dueFresh {
 			return nil
 		}
 		return t.readDue(ctx)
@@ -293,26 +300,24 @@ func (t *turn) pause() (time.Duration, bool) {
 	return wait, idle || t.barred || !now.Before(t.end)
 }
 
-// wait takes answers in, the first as soon as it is there with all others that are.
+// wait takes answers in, until none comes for a moment: one step stores many.
 func (t *turn) wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	select {
-	case <-t.lease.lost:
-		return errLost
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	case f := <-t.results:
-		t.land(ctx, f)
-	}
-	for {
+	for landed := 0; ; {
 		select {
+		case <-t.lease.lost:
+			return errLost
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			return nil
 		case f := <-t.results:
 			t.land(ctx, f)
-		default:
-			return nil
+			if landed++; landed == inFlight/2 || len(t.flying) == 0 {
+				return nil
+			}
+			timer.Reset(moment)
 		}
 	}
 }
