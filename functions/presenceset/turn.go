@@ -121,7 +121,7 @@ func (t *turn) remember(ctx context.Context, tenant string) error {
 }
 
 // read reads what is published and what is due, after the view: whoever reads the
-// end of an epoch there also reads the reports of the next one here.
+// end of a lease there also reads here what the reporter has said again since.
 func (t *turn) read(ctx context.Context) error {
 	t.published = func(presence.UserID) (presence.Outcome, bool) { return presence.Outcome{}, false }
 	if t.view.Settings.Writes() {

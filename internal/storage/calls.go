@@ -173,7 +173,7 @@ func (c Calls) SaveSwept(ctx context.Context, tenant string, at time.Time) error
 }
 
 // Due returns the people whose reports changed, in no order: one storage operation
-// per 1,000. All of them, or the writer would judge people by reports of an epoch
+// per 1,000. All of them, or the writer would judge people by reports of a lease
 // that is over, and begin with the same ones every time.
 func (c Calls) Due(ctx context.Context, tenant string) ([]calls.Due, error) {
 	var list []calls.Due
