@@ -1,6 +1,7 @@
 package smoke
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -243,8 +244,8 @@ type CallVerdict struct {
 	P50, P99 time.Duration
 	// P99AfterKill is of what happened, or was on its way, within 5 s after a kill.
 	P99AfterKill time.Duration
-	// Late describes the slowest few.
-	Late []string
+	// Late and LateAfterKill describe the slowest few.
+	Late, LateAfterKill []string
 }
 
 // waitTime is for how long after a call of Teams an own one may be held back.
@@ -267,12 +268,7 @@ func JudgeCalls(e CallEvidence) CallVerdict {
 		shown[t.User] = append(shown[t.User], t)
 	}
 	var v CallVerdict
-	type sample struct {
-		took  time.Duration
-		event CallEvent
-	}
-	var steady, disturbed []time.Duration
-	var slow []sample
+	var steady, disturbed []sample
 	run := Evidence{Kills: e.Kills}
 	for user, list := range events {
 		for i, event := range list {
@@ -293,19 +289,33 @@ func JudgeCalls(e CallEvidence) CallVerdict {
 			}
 			v.Measured++
 			if run.killedIn(event.Sent.Add(-afterKill), event.Sent.Add(took)) {
-				disturbed = append(disturbed, took)
+				disturbed = append(disturbed, sample{took, event})
 				continue
 			}
-			steady = append(steady, took)
-			slow = append(slow, sample{took, event})
+			steady = append(steady, sample{took, event})
 		}
 	}
-	slices.SortFunc(slow, func(a, b sample) int { return int(b.took - a.took) })
-	for _, s := range slow[:min(len(slow), 5)] {
-		v.Late = append(v.Late, fmt.Sprintf("user %s, on the phone %t, reported at %s: %d ms", s.event.User, s.event.OnPhone, clock(s.event.Sent), s.took.Milliseconds()))
-	}
-	v.P50, v.P99, v.P99AfterKill = percentile(steady, 0.50), percentile(steady, 0.99), percentile(disturbed, 0.99)
+	v.P50, v.P99, v.Late = sum(steady)
+	_, v.P99AfterKill, v.LateAfterKill = sum(disturbed)
 	return v
+}
+
+// sample is the latency of one event.
+type sample struct {
+	took  time.Duration
+	event CallEvent
+}
+
+func sum(list []sample) (p50, p99 time.Duration, slowest []string) {
+	slices.SortFunc(list, func(a, b sample) int { return cmp.Compare(b.took, a.took) })
+	times := make([]time.Duration, len(list))
+	for i, s := range list {
+		times[i] = s.took
+		if i < 5 {
+			slowest = append(slowest, fmt.Sprintf("user %s, on the phone %t, reported at %s: %d ms", s.event.User, s.event.OnPhone, clock(s.event.Sent), s.took.Milliseconds()))
+		}
+	}
+	return percentile(times, 0.50), percentile(times, 0.99), slowest
 }
 
 // latencyOf finds the write that an event asked for. until is when the next event

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -145,7 +146,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	defer stop()
 	inboxes := map[string]*ucserver.Inbox{"poll": poller.Inbox(), "push": c.UCServer.Inbox()}
 
-	if _, err := settle(ctx, c, inboxes, nil, o.Settle, 0); err != nil {
+	if _, err := settle(ctx, c, inboxes, nil, o.Settle, 0, log); err != nil {
 		return report, fmt.Errorf("wait for the first equal state: %w", err)
 	}
 	var people *phones
@@ -153,7 +154,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 		people = newPhones(c, reporter, o.Seed)
 		people.start(o.Calls)
 		machines.Go(func() { _ = reporter.Run(ctxRun) })
-		took, err := settle(ctx, c, inboxes, people, o.Settle, 0)
+		took, err := settle(ctx, c, inboxes, people, o.Settle, 0, log)
 		if err != nil {
 			return report, fmt.Errorf("wait for the first calls: %w", err)
 		}
@@ -172,7 +173,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	report.Missed = move(ctx, c, killer, people, o, log)
 	run.End = time.Now()
 	log("the movement has ended; waiting until both consumers are equal to Teams")
-	settled, late := settle(ctx, c, inboxes, people, o.Settle, o.Hold)
+	settled, late := settle(ctx, c, inboxes, people, o.Settle, o.Hold, log)
 	if late != nil {
 		log("%v", late)
 	}
@@ -251,7 +252,7 @@ func (r *Report) judgeCalls(c *cloud.Cloud, p *phones, inboxes map[string]*ucser
 		e.Events = append(e.Events, CallEvent{p.ids[event.User], event.OnPhone, event.At, event.Sent})
 	}
 	v := JudgeCalls(e)
-	r.Calls, r.CallChanges, r.CallsMeasured, r.LateCalls = v.Begun, v.Changes, v.Measured, v.Late
+	r.Calls, r.CallChanges, r.CallsMeasured, r.LateCalls = v.Begun, v.Changes, v.Measured, append(v.Late, v.LateAfterKill...)
 	r.CallP50, r.CallP99, r.CallP99Killed = v.P50.Milliseconds(), v.P99.Milliseconds(), v.P99AfterKill.Milliseconds()
 }
 
@@ -369,10 +370,10 @@ func positions(b *ucserver.Inbox) map[string]ucserver.Position {
 }
 
 // settle waits until every consumer is equal to Teams, and Teams to the phones,
-// and stays so for a while. It returns how long it took, without that while.
-func settle(ctx context.Context, c *cloud.Cloud, inboxes map[string]*ucserver.Inbox, people *phones, patience, hold time.Duration) (time.Duration, error) {
-	start := time.Now()
-	var equal time.Time // since when
+// and stays so for a while. It returns how long it took until that was so at first.
+func settle(ctx context.Context, c *cloud.Cloud, inboxes map[string]*ucserver.Inbox, people *phones, patience, hold time.Duration, log func(string, ...any)) (time.Duration, error) {
+	start, told := time.Now(), time.Now()
+	var first, equal time.Time // when all was equal at first, and since when it is
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for {
@@ -383,9 +384,16 @@ func settle(ctx context.Context, c *cloud.Cloud, inboxes map[string]*ucserver.In
 			equal = time.Time{}
 		case equal.IsZero():
 			equal = now
+			if first.IsZero() {
+				first = now
+			}
+		}
+		if equal.IsZero() && now.Sub(told) > 15*time.Second {
+			told = now
+			log("  still waiting: %s", strings.Join(behind, "; "))
 		}
 		if !equal.IsZero() && now.Sub(equal) >= hold {
-			return equal.Sub(start), nil
+			return first.Sub(start), nil
 		}
 		if equal.IsZero() && now.Sub(start) > patience {
 			return now.Sub(start), fmt.Errorf("not equal after %s: %v", patience, behind)
