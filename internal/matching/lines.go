@@ -108,9 +108,10 @@ const (
 // judgeLines says of each line that matches nobody why, and tells those who
 // nearly have its names.
 func (e *engine) judgeLines() {
-	if len(e.list.lines) == 0 {
+	if e.countDead() == 0 {
 		return
 	}
+	e.dead = make([]LineVerdict, 0, e.countDead())
 	left := e.nearest(accountSide, func(l Line) string { return l.UPN })
 	right := e.nearest(userSide, func(l Line) string { return l.Name })
 	for l, line := range e.list.lines {
@@ -131,6 +132,16 @@ func (e *engine) judgeLines() {
 		verdict.User = e.idOf(userSide, user, right[l])
 		e.dead = append(e.dead, verdict)
 	}
+}
+
+func (e *engine) countDead() int {
+	n := 0
+	for _, account := range e.named[accountSide] {
+		if account == none || e.verdicts[accountSide][account].Outcome != Matched {
+			n++
+		}
+	}
+	return n
 }
 
 // judgeLine tells both ends of a line whose name on a side nobody has: who nearly
