@@ -238,7 +238,7 @@ func (c clients) ledger() *calls.Ledger {
 			now, err := c.storage.Now(ctx, tenant)
 			current, _ := now.Settings.Override(c.Overrides)
 			return calls.View{
-				Reporters: now.Reporters, Directory: now.Directory, Swept: now.Swept, On: current.ProCallToTeams == settings.Everyone,
+				Reporters: now.Reporters, Directory: now.Directory, Swept: now.Swept, On: current.ProCallToTeams.On(),
 			}, err
 		},
 		People: c.people.Get,

@@ -152,7 +152,7 @@ func (f *Function) view(state report.State, machines []access.Credential, s show
 		Tenant: state.Settings.Tenant, ClientID: state.Settings.ClientID, PushURL: state.Settings.PushURL,
 		HasSecret: f.SecretFixed, Now: now, AppFixed: map[string]bool{}, Ticked: ticked(state.Settings, s.Kept), Options: allOptions,
 		Redirects: f.Redirects,
-		Writing:   state.Settings.ProCallToTeams == settings.Everyone || state.Writer.Held > 0 || len(state.Reporters) > 0,
+		Writing:   state.Settings.ProCallToTeams.On() || state.Writer.Held > 0 || len(state.Reporters) > 0,
 	}
 	for _, name := range state.Fixed {
 		v.AppFixed[name] = true

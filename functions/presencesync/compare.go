@@ -20,14 +20,14 @@ const (
 // compare finds what differs from the published outcomes. Its work per person
 // who did not change is a look into the book.
 func (r *run) compare(batches []batch) {
-	renamed := r.pass()
+	r.part()
 	for i := range batches {
 		b := &batches[i]
 		if b.err != nil {
 			if r.unheard(r.ids[b.from]) {
 				r.silence(b)
-			} else if len(renamed) > 0 {
-				r.rename(b, renamed)
+			} else if len(r.removed) > 0 {
+				r.rename(r.people[b.from:b.to])
 			}
 			continue
 		}
@@ -41,38 +41,42 @@ func (r *run) compare(batches []batch) {
 	}
 }
 
-// pass removes those who left or have another name now, once per directory. It
-// returns the renamed, who get their presence under the new name in the same
-// append, behind all removals.
-func (r *run) pass() map[presence.UserID]bool {
-	if r.passed == r.loaded {
-		return nil
+// part removes those who left or have another name now, once per directory. The
+// renamed get their presence under the new name in the same append, behind all
+// removals.
+func (r *run) part() {
+	if r.directory == nil || r.passed == r.directory {
+		return
 	}
-	renamed := map[presence.UserID]bool{}
 	for held := range r.book.All() {
-		person, known := r.directory.Find(held.Entra)
-		reason := feed.RemovedReason("")
-		switch {
-		case !known:
-			reason = feed.Deleted
-		case person.Standing == directory.Disabled:
-			reason = feed.Disabled
-		case person.Standing != directory.TakesPart:
-			reason = feed.Unmatched
-		case person.Name != held.User:
-			reason = feed.Renamed
-			renamed[held.Entra] = true
-		default:
-			continue
+		if reason := r.leaves(held); reason != "" {
+			r.remove(held, reason)
 		}
-		r.remove(held, reason)
 	}
-	r.passed = r.loaded
-	return renamed
+	r.passed = r.directory
+}
+
+// leaves says why what is published about a person has to be taken back; empty when
+// it stays.
+func (r *run) leaves(held feed.Change) feed.RemovedReason {
+	person, known := r.directory.Find(held.Entra)
+	switch {
+	case !known:
+		return feed.Deleted
+	case person.Reads && person.Name == held.User:
+		return ""
+	case person.Reads:
+		return feed.Renamed
+	case person.Standing == directory.Ambiguous || person.Standing == directory.Unmatched || person.Standing == directory.Guest:
+		return feed.Unmatched
+	default: // the account, or the direction for this person
+		return feed.Disabled
+	}
 }
 
 func (r *run) remove(held feed.Change, reason feed.RemovedReason) {
 	r.changes = append(r.changes, feed.Change{Kind: feed.Removed, User: held.User, UCID: held.UCID, Entra: held.Entra, Reason: reason, ObservedAt: r.start.UTC()})
+	r.removed[held.Entra] = reason
 	delete(r.missing, held.Entra)
 	delete(r.older, held.Entra)
 }
@@ -83,13 +87,23 @@ func (r *run) removeAll(reason feed.RemovedReason) {
 	}
 }
 
-// withdraw takes back what Teams caused, once.
+// withdraw takes back what Teams caused, once, from everybody who stays.
 func (r *run) withdraw(why presence.Source) {
 	for held := range r.book.All() {
-		if held.Outcome.Source != why {
-			r.put(held, presence.Withdrawn(why), held.Sequence, r.start)
+		reason, gone := r.removed[held.Entra]
+		if gone && reason != feed.Renamed || !gone && held.Outcome.Source == why {
+			continue
 		}
+		if gone {
+			held.User, held.UCID = r.nameOf(held)
+		}
+		r.put(held, presence.Withdrawn(why), held.Sequence, r.start)
 	}
+}
+
+func (r *run) nameOf(held feed.Change) (name, ucID string) {
+	person, _ := r.directory.Find(held.Entra)
+	return person.Name, person.UCID
 }
 
 // put publishes an outcome about the person of held.
@@ -108,16 +122,17 @@ func (r *run) silence(b *batch) {
 		if !ok || held.Outcome.Source == presence.FromStale && held.User == person.Name {
 			continue
 		}
-		held.User = person.Name
+		held.User, held.UCID = person.Name, person.UCID
 		r.put(held, presence.Withdrawn(presence.FromStale), held.Sequence, r.start)
 	}
 }
 
-// rename publishes what is known about renamed people of a batch that failed.
-func (r *run) rename(b *batch, renamed map[presence.UserID]bool) {
-	for _, person := range r.people[b.from:b.to] {
-		if held, ok := r.book.Get(person.ID); ok && renamed[person.ID] {
-			held.User = person.Name
+// rename publishes what is known about the renamed of people for whom there is no
+// answer.
+func (r *run) rename(people []*directory.Person) {
+	for _, person := range people {
+		if held, ok := r.book.Get(person.ID); ok && r.removed[person.ID] == feed.Renamed {
+			held.User, held.UCID = person.Name, person.UCID
 			r.put(held, held.Outcome, held.Sequence, held.ObservedAt)
 		}
 	}
@@ -132,7 +147,7 @@ func (r *run) person(i int, state presence.State, at time.Time) {
 	switch {
 	case state.Availability == "":
 		if !r.gone(person.ID, held) {
-			if !ok || held.User == person.Name {
+			if !ok || same(held, person) {
 				return
 			}
 			outcome, sequence, at = held.Outcome, held.Sequence, held.ObservedAt // renamed
@@ -153,14 +168,19 @@ func (r *run) person(i int, state presence.State, at time.Time) {
 	if state.Availability != "" && len(r.missing) > 0 {
 		delete(r.missing, person.ID)
 	}
-	if ok && held.Outcome == outcome && held.User == person.Name {
+	if ok && held.Outcome == outcome && same(held, person) {
 		return
 	}
 	// From or to what the bridge wrote is no turn of Microsoft's.
 	if ok && outcome.Source == presence.FromTeams && held.Outcome.Source == presence.FromTeams {
 		r.flip(person.ID, held.Outcome, outcome)
 	}
-	r.put(feed.Change{User: person.Name, UCID: held.UCID, Entra: person.ID}, outcome, sequence, at)
+	r.put(feed.Change{User: person.Name, UCID: person.UCID, Entra: person.ID}, outcome, sequence, at)
+}
+
+// same reports whether UCServer knows the person as what was published.
+func same(held feed.Change, person *directory.Person) bool {
+	return held.User == person.Name && held.UCID == person.UCID
 }
 
 // gone notes that Graph did not answer for a person, and reports whether that

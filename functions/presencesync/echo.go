@@ -6,7 +6,6 @@ import (
 
 	"procallteams/internal/presence"
 	"procallteams/internal/session"
-	"procallteams/internal/settings"
 	"procallteams/internal/storage"
 )
 
@@ -35,7 +34,7 @@ type echoes struct {
 // and switched-off writers still clear what they left.
 func (r *run) mayEcho() bool {
 	w := r.now.Writer
-	return r.settings.ProCallToTeams == settings.Everyone || w.Held > 0 || r.start.Sub(w.At) < afterWriting || r.start.Sub(w.LastWrite) < afterWriting
+	return r.settings.ProCallToTeams.On() || w.Held > 0 || r.start.Sub(w.At) < afterWriting || r.start.Sub(w.LastWrite) < afterWriting
 }
 
 // readSessions reads what the bridge keeps in Teams. It is read after Graph's

@@ -9,7 +9,7 @@ import (
 
 	"procallteams/dev/azurite"
 	"procallteams/functions/presencesync"
-	"procallteams/internal/directory"
+	"procallteams/internal/matching"
 	"procallteams/internal/graph"
 	"procallteams/internal/presence"
 	"procallteams/internal/secret"
@@ -336,8 +336,8 @@ func TestWhenOnlyCallsAreWrittenTheDirectoryIsKept(t *testing.T) {
 // unlisted is a Graph that refuses to list users.
 type unlisted struct{ presencesync.Graph }
 
-func (unlisted) Users(context.Context, secret.Text, graph.Detail) iter.Seq2[directory.User, error] {
-	return func(yield func(directory.User, error) bool) { yield(directory.User{}, errors.New("not today")) }
+func (unlisted) Users(context.Context, secret.Text, graph.Detail) iter.Seq2[matching.Account, error] {
+	return func(yield func(matching.Account, error) bool) { yield(matching.Account{}, errors.New("not today")) }
 }
 
 func TestADirectoryThatCannotBeReadForCallsIsNoted(t *testing.T) {
@@ -347,9 +347,12 @@ func TestADirectoryThatCannotBeReadForCallsIsNoted(t *testing.T) {
 	first := o.head()
 	o.change(func(i *settings.Integration) { i.TeamsToProCall = settings.Nobody })
 	o.restartWith(unlisted{o.graph})
-	// The pointer of a directory that somebody removed.
-	if err := o.storage.SetDirectory(t.Context(), o.tenant, directory.Ref{Blob: o.tenant + "/directory/gone"}); err != nil {
-		t.Fatal(err)
+	// Somebody removed what is stored about the tenant's people.
+	now := o.look()
+	for _, blob := range []string{now.Directory.Blob, now.Accounts.Blob} {
+		if err := o.storage.DeleteBlob(t.Context(), blob); err != nil {
+			t.Fatal(err)
+		}
 	}
 	o.now = o.now.Add(time.Hour)
 	o.tick()

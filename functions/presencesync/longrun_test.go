@@ -12,7 +12,7 @@ import (
 
 	simulated "procallteams/dev/graph"
 	"procallteams/functions/presencesync"
-	"procallteams/internal/directory"
+	"procallteams/internal/matching"
 	"procallteams/internal/graph"
 	"procallteams/internal/host"
 	"procallteams/internal/presence"
@@ -135,10 +135,10 @@ type shy struct {
 	asked *int
 }
 
-func (g shy) Users(context.Context, secret.Text, graph.Detail) iter.Seq2[directory.User, error] {
-	return func(yield func(directory.User, error) bool) {
+func (g shy) Users(context.Context, secret.Text, graph.Detail) iter.Seq2[matching.Account, error] {
+	return func(yield func(matching.Account, error) bool) {
 		*g.asked++
-		yield(directory.User{}, &graph.ThrottledError{Status: 429, RetryAfter: time.Minute})
+		yield(matching.Account{}, &graph.ThrottledError{Status: 429, RetryAfter: time.Minute})
 	}
 }
 
@@ -171,8 +171,8 @@ func TestAnErrorOfAnyLengthIsNoted(t *testing.T) {
 // empty is a Graph that lists nobody.
 type empty struct{ presencesync.Graph }
 
-func (empty) Users(context.Context, secret.Text, graph.Detail) iter.Seq2[directory.User, error] {
-	return func(func(directory.User, error) bool) {}
+func (empty) Users(context.Context, secret.Text, graph.Detail) iter.Seq2[matching.Account, error] {
+	return func(func(matching.Account, error) bool) {}
 }
 
 func TestAnEmptyListOfUsersRemovesNobody(t *testing.T) {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"time"
 
 	"procallteams/internal/consent"
@@ -15,135 +13,152 @@ import (
 	"procallteams/internal/storage"
 )
 
-const (
-	// directoryAge is the age from which the directory is read anew.
-	directoryAge = 15 * time.Minute
-	// refreshPause is the least time between two tries that failed.
-	refreshPause = time.Minute
-)
+// readPause is the least time between two readings of all accounts by this
+// function, which reads them only when there are none: directorysync keeps them.
+const readPause = time.Minute
 
-// ensureDirectory makes sure that it is known who takes part. A directory that
-// is merely old serves this run; it is read anew when the run is done.
-func (r *run) ensureDirectory(ctx context.Context, token consent.Token) *failure {
-	ref := r.now.Directory
-	if r.names == "" {
-		_, fingerprint, err := r.readNames()
-		if err != nil {
-			return &failure{code: directoryUnreadable, err: err}
-		}
-		r.names = fingerprint
-	}
-	if ref.Blob != "" && ref.Blob != r.loaded {
-		d, err := r.Storage.Directory(ctx, ref)
-		switch {
-		case errors.Is(err, storage.ErrNotFound):
-			ref.Blob = "" // somebody removed it, or replaced it this instant
-		case err != nil:
-			return &failure{code: directoryUnreadable, err: err}
-		default:
-			r.use(d, ref.Blob)
-		}
-	}
-	age := r.start.Sub(ref.At)
-	// The admin consent came after the user consent: now guests and disabled
-	// accounts can be told apart.
-	better := ref.Basic && token.Kind == consent.Admin
-	switch {
-	case ref.Blob == "", ref.Matching != r.names, better, r.off && age > refreshPause:
-		if ref.Blob != "" && r.start.Before(r.nextRefresh) {
+// know brings what is known about people up to date from storage, without asking
+// Graph: an edit takes effect also while Graph can't be read. It makes a new
+// directory when what the stored one was made of has changed since.
+func (r *run) know(ctx context.Context) error {
+	r.importNames(ctx)
+	inputs := r.inputs()
+	if ref := r.now.Directory; ref.Blob != "" && ref.Inputs == inputs {
+		if ref.Blob == r.loaded {
 			return nil
 		}
-		if err := r.refresh(ctx, token); err != nil {
-			if r.directory != nil && ref.Blob != "" {
-				r.log.Warn("directory not read; the one before stays in use", "error", err.Error())
-				return nil
-			}
-			if pause, ok := errors.AsType[*graph.ThrottledError](err); ok {
-				r.pauseFor(ctx, pause.RetryAfter)
-			}
-			failure := failed(err)
-			if failure.code == refused {
-				failure.next = "the app registration needs User.Read.All (application), or a user consent"
-			}
-			return failure
+		d, err := r.Storage.Directory(ctx, ref)
+		if err == nil {
+			r.use(d, ref)
+			return nil
 		}
-	case age >= directoryAge && !r.start.Before(r.nextRefresh):
-		r.refreshLater, r.refreshToken = true, token
+		// Somebody removed it, or it is another version's: it can be made again.
+		if !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, directory.ErrForm) {
+			return err
+		}
 	}
+	if r.now.Accounts.Blob == "" {
+		return nil
+	}
+	return r.compile(ctx, inputs)
+}
+
+func (r *run) inputs() string {
+	return directory.Fingerprint(r.now.Accounts, r.now.Users, r.now.List, string(r.settings.TeamsToProCall), string(r.settings.ProCallToTeams))
+}
+
+// compile makes the directory of what is stored now.
+func (r *run) compile(ctx context.Context, inputs string) error {
+	accounts, err := r.Storage.Accounts(ctx, r.now.Accounts)
+	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, directory.ErrForm) {
+		r.accountsLost = true
+	}
+	if err != nil {
+		return fmt.Errorf("accounts of the tenant: %w", err)
+	}
+	var users *directory.Users
+	if r.now.Users.Blob != "" {
+		if users, err = r.Storage.Users(ctx, r.now.Users); err != nil {
+			return fmt.Errorf("users of UCServer: %w", err)
+		}
+	}
+	list, err := r.list(ctx)
+	if err != nil {
+		return err
+	}
+	d, report := directory.Compile(accounts, users, list, r.settings.TeamsToProCall.Rules(), r.settings.ProCallToTeams.Rules())
+	ref, err := r.Storage.PutDirectory(ctx, r.tenant.id, r.now.Directory, d, report, directory.Ref{At: r.Now(), Inputs: inputs, Basic: r.now.Accounts.Basic})
+	if errors.Is(err, storage.ErrChanged) {
+		return errFaster
+	}
+	if err != nil {
+		return err
+	}
+	r.now.Directory = ref
+	r.use(d, ref)
+	r.log.Info("who takes part is known anew", "accounts", len(d.People), "read", len(r.people), "unmatched", ref.Unmatched, "ambiguous", ref.Ambiguous)
 	return nil
 }
 
-func (r *run) use(d *directory.Directory, blob string) {
-	r.adoptDirectory(d, blob)
-	r.ambiguous = d.Count(directory.Ambiguous)
-}
-
-// refreshAfter reads the directory when the run's own work is done; the next run
+// errFaster says that another process made the directory meanwhile: the next run
 // finds it.
-func (r *run) refreshAfter(ctx context.Context) {
-	if err := r.refresh(ctx, r.refreshToken); err != nil {
-		r.log.Warn("directory not read; the one before stays in use", "error", err.Error())
+var errFaster = errors.New("another process is making the directory")
+
+// list is usermatching.csv, which was accepted when it came.
+func (r *run) list(ctx context.Context) (matching.List, error) {
+	if r.now.List.Blob == "" {
+		return matching.List{}, nil
 	}
-	r.refreshToken = consent.Token{}
+	file, err := r.Storage.List(ctx, r.now.List)
+	if err != nil {
+		return matching.List{}, fmt.Errorf("usermatching.csv: %w", err)
+	}
+	return matching.Parse(file)
 }
 
-// refresh reads the directory from Graph, stores it and uses it.
-func (r *run) refresh(ctx context.Context, token consent.Token) error {
-	r.nextRefresh = r.start.Add(refreshPause)
-	names, fingerprint, err := r.readNames()
-	if err != nil {
-		return err
+func (r *run) use(d *directory.Directory, ref directory.Ref) {
+	r.adoptDirectory(d, ref.Blob)
+}
+
+// ensureAccounts reads the accounts when none were read yet, so that nobody waits
+// for directorysync after a consent: also when the one before could not tell guests
+// and disabled accounts apart and this one can.
+func (r *run) ensureAccounts(ctx context.Context, token consent.Token) *failure {
+	better := r.now.Accounts.Basic && token.Kind == consent.Admin
+	missing := r.now.Accounts.Blob == "" || r.accountsLost
+	if !missing && (!better || r.start.Before(r.nextRead)) {
+		return nil
 	}
-	detail := graph.Full
+	err := r.readAccounts(ctx, token)
+	if err == nil {
+		err = r.know(ctx)
+	}
+	switch {
+	case err == nil, errors.Is(err, storage.ErrChanged), errors.Is(err, errFaster):
+		return nil
+	case r.directory != nil:
+		r.log.Warn("accounts not read; those before stay in use", "error", err.Error())
+		return nil
+	}
+	if pause, ok := errors.AsType[*graph.ThrottledError](err); ok {
+		r.pauseFor(ctx, pause.RetryAfter)
+	}
+	failure := failed(err)
+	if failure.code == refused {
+		failure.next = "the app registration needs User.Read.All (application), or a user consent"
+	}
+	return failure
+}
+
+// readAccounts reads all accounts from Graph and stores them. What changes
+// afterwards is directorysync's to find out.
+func (r *run) readAccounts(ctx context.Context, token consent.Token) error {
+	r.nextRead = r.start.Add(readPause)
+	detail := graph.Matching
 	if token.Kind == consent.User {
-		detail = graph.Basic
+		detail = graph.MatchingBasic
 	}
 	at := r.Now()
-	d, err := directory.Build(r.Graph.Users(ctx, token.Value, detail), names)
-	if err != nil {
-		if pause, ok := errors.AsType[*graph.ThrottledError](err); ok {
-			r.nextRefresh = r.Now().Add(max(pause.RetryAfter, refreshPause))
+	var people []matching.Account
+	for account, err := range r.Graph.Users(ctx, token.Value, detail) {
+		if err != nil {
+			if pause, ok := errors.AsType[*graph.ThrottledError](err); ok {
+				r.nextRead = r.Now().Add(max(pause.RetryAfter, readPause))
+			}
+			return err
 		}
-		return err
+		people = append(people, account)
 	}
-	if len(d.People) == 0 && r.directory != nil && len(r.directory.People) > 0 {
+	if len(people) == 0 && r.directory != nil && len(r.directory.People) > 0 {
 		// Somebody gave the consent. Believing it would remove everybody.
 		return fmt.Errorf("read users: %w", &graph.FormError{What: "it lists nobody"})
 	}
-	ref, err := r.Storage.PutDirectory(ctx, r.tenant.id, r.now.Directory, d, directory.Ref{At: at, Matching: fingerprint, Basic: detail == graph.Basic})
-	if ref.Blob == "" {
+	accounts := directory.NewAccounts(people, nil)
+	ref, err := r.Storage.PutAccounts(ctx, r.tenant.id, r.now.Accounts, accounts, directory.AccountsRef{At: at.UTC(), Basic: detail == graph.MatchingBasic})
+	if err != nil {
 		return err
 	}
-	if err != nil {
-		r.log.Warn("a directory blob was left behind", "error", err.Error())
-	}
-	r.names, r.nextRefresh = fingerprint, time.Time{}
-	r.use(d, ref.Blob)
-	r.log.Info("directory read", "accounts", len(d.People), "takePart", len(r.people), "ambiguous", r.ambiguous)
+	r.now.Accounts, r.accountsLost, r.nextRead = ref, false, time.Time{}
+	r.log.Info("accounts read", "accounts", ref.Count, "basic", ref.Basic)
 	return nil
-}
-
-// readNames reads usermatching.csv. A file with faults names nobody: its people
-// keep their UPNs as names, and the faults are counted and logged.
-func (r *run) readNames() (matching.List, string, error) {
-	file, err := os.ReadFile(r.Names)
-	if errors.Is(err, fs.ErrNotExist) || r.Names == "" {
-		return matching.List{}, "none", nil
-	}
-	if err != nil {
-		return matching.List{}, "", fmt.Errorf("read usermatching.csv: %w", err)
-	}
-	list, err := matching.Parse(file)
-	if err != nil {
-		r.odd.add("usermatching.csv has faults", 1)
-		r.log.Error("usermatching.csv has faults", "error", err.Error())
-	}
-	for i, w := range list.Warnings {
-		if i == 10 {
-			r.log.Warn("usermatching.csv", "more", len(list.Warnings)-i)
-			break
-		}
-		r.log.Warn("usermatching.csv", "line", w.Line, "warning", w.Text)
-	}
-	return list, matching.Fingerprint(file), nil
 }

@@ -25,11 +25,11 @@ import (
 	"time"
 
 	"procallteams/internal/consent"
-	"procallteams/internal/directory"
 	"procallteams/internal/feed"
 	"procallteams/internal/graph"
 	"procallteams/internal/health"
 	"procallteams/internal/host"
+	"procallteams/internal/matching"
 	"procallteams/internal/presence"
 	"procallteams/internal/secret"
 	"procallteams/internal/settings"
@@ -44,7 +44,7 @@ type Graph interface {
 	// Presences reads at most 650 users: see [graph.Client.Presences].
 	Presences(ctx context.Context, token secret.Text, ids []presence.UserID) (graph.Answer, error)
 	// Users lists the tenant: see [graph.Client.Users].
-	Users(ctx context.Context, token secret.Text, detail graph.Detail) iter.Seq2[directory.User, error]
+	Users(ctx context.Context, token secret.Text, detail graph.Detail) iter.Seq2[matching.Account, error]
 }
 
 // Tokens gives access to Graph.
@@ -66,8 +66,7 @@ type Function struct {
 	Tokens   Tokens
 	// Books keeps the state of each tenant warm.
 	Books *feed.Shelf
-	// Names is the path of usermatching.csv. A file that is not there names
-	// nobody.
+	// Names is the path of the package's usermatching.csv, which need not be there.
 	Names string
 	// Interval is the time between two ticks of the schedule.
 	Interval time.Duration
@@ -144,12 +143,16 @@ type run struct {
 	feed     *storage.Feed
 	book     *feed.Book
 	changes  []feed.Change
-	echo     echoes
-	log      *slog.Logger
+	// removed are those of whom changes holds a removal, and why.
+	removed map[presence.UserID]feed.RemovedReason
+	// unknown is why it is not known who takes part as of now; nil when it is.
+	unknown error
+	echo    echoes
+	log     *slog.Logger
 }
 
 func (f *Function) newRun(ctx context.Context, now storage.Now, start time.Time) *run {
-	r := &run{Function: f, tenant: f.tenant, now: now, start: start, beat: now.Heartbeat, feed: f.Storage.Feed(f.tenant.id), log: host.Log(ctx, f.Log)}
+	r := &run{Function: f, tenant: f.tenant, now: now, start: start, beat: now.Heartbeat, feed: f.Storage.Feed(f.tenant.id), log: host.Log(ctx, f.Log), removed: map[presence.UserID]feed.RemovedReason{}}
 	r.settings, _ = now.Settings.Override(f.Settings.Overrides)
 	r.beat.Attempt = start.UTC()
 	r.beat.Requests, r.beat.Failed, r.beat.Changes = 0, 0, 0
@@ -162,22 +165,23 @@ func (r *run) do(ctx context.Context) error {
 		return fmt.Errorf("read the feed: %w", err)
 	}
 	r.recall(r.now.Heartbeat.Missing)
+	r.lookUp(ctx)
 	switch {
 	case r.settings.Paused:
+		r.part()
 		r.withdraw(presence.FromPause)
 		r.rest()
 		r.succeeded()
 	case !r.settings.Reads():
 		r.removeAll(feed.Disabled)
-		off := r.off
 		if r.rest(); r.settings.Writes() {
-			r.off = off
 			r.keepDirectory(ctx)
 		} else {
 			r.succeeded()
 		}
 	default:
 		if failure := r.read(ctx); failure != nil {
+			r.part()
 			r.fail(failure)
 		} else {
 			r.beat.AsOf = r.start.UTC()
@@ -185,6 +189,16 @@ func (r *run) do(ctx context.Context) error {
 		}
 	}
 	return r.publish(ctx)
+}
+
+// lookUp brings what is known about people up to date. When that fails, what was
+// known before serves.
+func (r *run) lookUp(ctx context.Context) {
+	if r.unknown = r.know(ctx); r.unknown != nil {
+		r.odd.add("directory not made", 1)
+		r.log.Warn("who takes part is not known anew; what was known serves", "error", r.unknown.Error())
+	}
+	r.beat.Unmatched, r.beat.Ambiguous = r.now.Directory.Unmatched, r.now.Directory.Ambiguous
 }
 
 // publish appends, wakes the pusher and stores the heartbeat, in this order. A
@@ -197,7 +211,7 @@ func (r *run) publish(ctx context.Context) error {
 		next, err := feed.Append(ctx, r.feed, r.book, head, r.changes, r.Now().UTC())
 		if err != nil {
 			// What is in memory may differ from what is stored.
-			r.passed = ""
+			r.passed = nil
 			return fmt.Errorf("append to the feed: %w", err)
 		}
 		head, r.beat.Changes = next, appended
@@ -216,10 +230,6 @@ func (r *run) publish(ctx context.Context) error {
 	if err := r.Storage.Beat(ctx, r.tenant.id, r.beat); err != nil {
 		return err
 	}
-	if r.refreshLater {
-		r.refreshLater = false
-		r.refreshAfter(ctx)
-	}
 	return nil
 }
 
@@ -231,8 +241,7 @@ func (r *run) wake(ctx context.Context) {
 
 // rest notes that no presence is to be read.
 func (r *run) rest() {
-	r.off = true
-	r.passed = ""
+	r.passed = nil
 	r.missing = map[presence.UserID]time.Time{}
 	r.beat.Users, r.beat.Hidden, r.beat.Interval = 0, 0, r.Interval.Milliseconds()
 }
@@ -247,7 +256,9 @@ func (r *run) fail(failure *failure) {
 	r.note("presences not read", failure)
 	if !r.beat.AsOf.IsZero() && r.start.Sub(r.beat.AsOf) >= r.settings.StaleAfterDuration() {
 		r.withdraw(presence.FromStale)
+		return
 	}
+	r.rename(r.people)
 }
 
 func (r *run) note(what string, failure *failure) {

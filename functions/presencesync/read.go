@@ -1,6 +1,7 @@
 package presencesync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -97,11 +98,13 @@ func (r *run) ready(ctx context.Context) (consent.Token, *failure) {
 	if err != nil {
 		return consent.Token{}, withoutToken(err)
 	}
-	if failure := r.ensureDirectory(ctx, token); failure != nil {
+	if failure := r.ensureAccounts(ctx, token); failure != nil {
 		return consent.Token{}, failure
 	}
-	r.off = false
-	r.beat.Users, r.beat.Ambiguous = len(r.people), r.ambiguous
+	if r.directory == nil {
+		return consent.Token{}, &failure{code: directoryUnreadable, err: cmp.Or(r.unknown, errFaster)}
+	}
+	r.beat.Users = len(r.people)
 	return token, nil
 }
 
@@ -114,6 +117,7 @@ func (r *run) keepDirectory(all context.Context) {
 		r.note("directory not read", failure)
 		return
 	}
+	r.beat.Users = 0
 	r.succeeded()
 }
 

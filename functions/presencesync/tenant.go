@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"procallteams/internal/consent"
 	"procallteams/internal/directory"
 	"procallteams/internal/feed"
 	"procallteams/internal/graph"
@@ -21,27 +20,22 @@ type tenant struct {
 	// limit spends reading's share of Graph's budget.
 	limit *rate.Limiter
 
-	// directory is the one that loaded names; people are those of it who take
-	// part, ids their ids, both in the same order.
+	// directory is the one that loaded names; people are those of it whose presence
+	// is read, ids their ids, both in the same order.
 	directory *directory.Directory
 	loaded    string
-	people    []directory.Person
+	people    []*directory.Person
 	ids       []presence.UserID
 	// newest is Graph's newest version stamp per person, in the order of people.
 	newest []string
-	// passed names the directory whose leavers and renamed people are in the feed.
-	passed string
-	// names is the fingerprint of usermatching.csv, empty before it was read.
-	names string
-	// off says that the last run had nothing to read; nextRefresh is when a
-	// refresh that failed may be tried again.
-	off         bool
-	nextRefresh time.Time
-	// refreshLater says that the directory is to be read after this run's work,
-	// with refreshToken.
-	refreshLater bool
-	refreshToken consent.Token
-	ambiguous    int
+	// passed is the directory whose leavers and renamed people are in the feed.
+	passed *directory.Directory
+	// namesSeen says that the package's usermatching.csv was looked at.
+	namesSeen bool
+	// accountsLost says that the stored accounts are gone; nextRead is when they may
+	// be read from Graph again by this function.
+	accountsLost bool
+	nextRead     time.Time
 
 	// missing are the people whom Graph does not answer for and since when; nil
 	// before the stored list was read. Likewise older, whose answers are all
@@ -80,8 +74,8 @@ func (t *tenant) adoptDirectory(d *directory.Directory, blob string) {
 	}
 	t.directory, t.loaded = d, blob
 	t.people = t.people[:0:0]
-	for _, person := range d.People {
-		if person.Standing == directory.TakesPart {
+	for i := range d.People {
+		if person := &d.People[i]; person.Reads {
 			t.people = append(t.people, person)
 		}
 	}

@@ -19,7 +19,6 @@ import (
 	"procallteams/internal/reply"
 	"procallteams/internal/report"
 	"procallteams/internal/session"
-	"procallteams/internal/settings"
 )
 
 // Function is the code of function.json beside this file. It is served behind
@@ -207,7 +206,7 @@ func (f Function) answer(state report.State, consumers []access.Credential) answ
 
 func writingOf(state report.State, consumers []access.Credential) *writing {
 	w := state.Writer
-	if state.Settings.ProCallToTeams != settings.Everyone && w == (session.Writer{}) && len(state.Reporters) == 0 {
+	if !state.Settings.ProCallToTeams.On() && w == (session.Writer{}) && len(state.Reporters) == 0 {
 		return nil
 	}
 	shown := &writing{

@@ -62,8 +62,8 @@ func newWorld(t *testing.T) *world {
 	w.issuer = access.Credentials{Store: st, Tenant: inUse, Audit: st, Now: time.Now}
 	w.token = w.credential(access.Report)
 	index := directory.NewIndex(&directory.Directory{People: []directory.Person{
-		{ID: "id-ada", Name: "ada@domain.local", Standing: directory.TakesPart},
-		{ID: "id-bob", Name: "bob@domain.local", Standing: directory.TakesPart},
+		{ID: "id-ada", Name: "ada@domain.local", Standing: directory.TakesPart, Reads: true, Writes: true},
+		{ID: "id-bob", Name: "bob@domain.local", Standing: directory.TakesPart, Reads: true, Writes: true},
 		{ID: "id-dan", Name: "dan@domain.local", Standing: directory.Disabled},
 		{ID: "id-twin1", Name: "twin", Standing: directory.Ambiguous},
 		{ID: "id-twin2", Name: "twin", Standing: directory.Ambiguous},

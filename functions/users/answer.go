@@ -58,6 +58,7 @@ type write struct {
 
 var standings = map[directory.Standing]string{
 	directory.TakesPart: "takesPart", directory.Disabled: "disabled", directory.Guest: "guest", directory.Ambiguous: "ambiguous",
+	directory.NotEnabled: "notEnabled", directory.Unmatched: "unmatched",
 }
 
 func (k known) answer() answer {

@@ -203,7 +203,8 @@ func (k known) nothing(reports []calls.Report) string {
 
 var whyNot = map[directory.Standing]string{
 	directory.Disabled: "the account is disabled", directory.Guest: "the account is a guest's",
-	directory.Ambiguous: "another person has the same UCServer name",
+	directory.Ambiguous:  "another person has the same UCServer name",
+	directory.NotEnabled: "no direction is switched on for this person", directory.Unmatched: "no user of UCServer is this person",
 }
 
 // chosen says what the person chose, which Teams shows instead of our session.

@@ -182,7 +182,7 @@ func (f Function) once(ctx context.Context, tenant, name string) (k known, err e
 // find returns the person of a UCServer name, else of a UPN.
 func find(people *directory.Index, name string) (directory.Person, error) {
 	person, finding := people.Find(name)
-	if finding == directory.Found {
+	if finding == directory.Found || finding == directory.NotWritten {
 		return person, nil
 	}
 	if byUPN, ok := people.ByUPN(name); ok {

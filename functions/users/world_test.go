@@ -57,11 +57,11 @@ type world struct {
 
 // people are the directory's, whoever is asked for.
 var people = []directory.Person{
-	{ID: ada, UPN: "ada@contoso.com", Name: `DOMAIN\ada`, Standing: directory.TakesPart},
+	{ID: ada, UPN: "ada@contoso.com", Name: `DOMAIN\ada`, Standing: directory.TakesPart, Reads: true, Writes: true},
 	{ID: "bbbbbbbb-0000-4000-8000-000000000002", UPN: "bob@contoso.com", Name: "bob@contoso.com", Standing: directory.Disabled},
 	{ID: "cccccccc-0000-4000-8000-000000000003", UPN: "cleo@contoso.com", Name: "twin", Standing: directory.Ambiguous},
 	{ID: "dddddddd-0000-4000-8000-000000000004", UPN: "dora@contoso.com", Name: "twin", Standing: directory.Ambiguous},
-	{ID: "eeeeeeee-0000-4000-8000-000000000005", UPN: "é.o'neil@contoso.com", Name: "Jürgen O'Neil/50 %+", Standing: directory.TakesPart},
+	{ID: "eeeeeeee-0000-4000-8000-000000000005", UPN: "é.o'neil@contoso.com", Name: "Jürgen O'Neil/50 %+", Standing: directory.TakesPart, Reads: true, Writes: true},
 	{ID: "ffffffff-0000-4000-8000-000000000006", UPN: "gast_x#EXT#@contoso.com", Name: "gast", Standing: directory.Guest},
 }
 
@@ -132,7 +132,7 @@ func (w *world) directory(people ...directory.Person) {
 	w.t.Helper()
 	now, err := w.st.Now(w.t.Context(), w.tenant)
 	w.must(err)
-	_, err = w.st.PutDirectory(w.t.Context(), w.tenant, now.Directory, &directory.Directory{People: people}, directory.Ref{At: w.now})
+	_, err = w.st.PutDirectory(w.t.Context(), w.tenant, now.Directory, &directory.Directory{People: people}, &directory.Report{}, directory.Ref{At: w.now})
 	w.must(err)
 }
 

@@ -127,6 +127,8 @@ func refusal(f directory.Finding) (Result, string) {
 		return AmbiguousUser, "more than one person has this name"
 	case directory.Excluded:
 		return DisabledUser, "the account is disabled, or a guest's"
+	case directory.NotWritten:
+		return NotEnabled, "calls are not written for this person"
 	}
 	return UnknownUser, "nobody who takes part has this name; send it as the feed and the directory have it"
 }

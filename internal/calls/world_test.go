@@ -61,15 +61,15 @@ func open(t *testing.T, connection string) *storage.Storage {
 // staff are three people, a disabled account, two who share a name, and n more.
 func staff(n int) []directory.Person {
 	people := []directory.Person{
-		{ID: "id-ada", Name: "ada", Standing: directory.TakesPart},
-		{ID: "id-bob", Name: "bob", Standing: directory.TakesPart},
-		{ID: "id-cleo", Name: "cleo", Standing: directory.TakesPart},
+		{ID: "id-ada", Name: "ada", Standing: directory.TakesPart, Reads: true, Writes: true},
+		{ID: "id-bob", Name: "bob", Standing: directory.TakesPart, Reads: true, Writes: true},
+		{ID: "id-cleo", Name: "cleo", Standing: directory.TakesPart, Reads: true, Writes: true},
 		{ID: "id-dan", Name: "dan", Standing: directory.Disabled},
 		{ID: "id-twin1", Name: "twin", Standing: directory.Ambiguous},
 		{ID: "id-twin2", Name: "twin", Standing: directory.Ambiguous},
 	}
 	for i := range n {
-		people = append(people, directory.Person{ID: presence.UserID(fmt.Sprintf("id-x%04d", i)), Name: fmt.Sprintf("x%04d", i), Standing: directory.TakesPart})
+		people = append(people, directory.Person{ID: presence.UserID(fmt.Sprintf("id-x%04d", i)), Name: fmt.Sprintf("x%04d", i), Standing: directory.TakesPart, Reads: true, Writes: true})
 	}
 	return people
 }

@@ -1,122 +1,166 @@
 package directory_test
 
 import (
-	"errors"
 	"fmt"
-	"iter"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"procallteams/internal/directory"
+	"procallteams/internal/matching"
+	"procallteams/internal/matching/participation"
 	"procallteams/internal/presence"
 )
 
-type names map[string]string
+var (
+	everyone = participation.Rules{Everyone: true}
+	nobody   = participation.Rules{}
+)
 
-func (n names) Name(upn string) (string, bool) { name, ok := n[upn]; return name, ok }
+func listOf(t testing.TB, file string) matching.List {
+	t.Helper()
+	list, err := matching.Parse([]byte(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
 
-func list(users ...directory.User) iter.Seq2[directory.User, error] {
-	return func(yield func(directory.User, error) bool) {
-		for _, u := range users {
-			if !yield(u, nil) {
-				return
-			}
+// told is a person in one line.
+func told(p directory.Person) string {
+	text := fmt.Sprintf("%s %s=%s/%s %c %s", p.ID, p.UPN, p.Name, p.UCID, p.Standing, p.Rule)
+	for _, d := range []struct {
+		on   bool
+		why  *participation.Decision
+		name string
+	}{{p.Reads, p.Reading, "read"}, {p.Writes, p.Writing, "write"}} {
+		if d.why == nil {
+			continue
 		}
+		text += fmt.Sprintf(" %s:%t,%s,%s", d.name, d.on, d.why.Rule, d.why.By)
+		if d.why.Unknown {
+			text += "?"
+		}
+	}
+	return text
+}
+
+func wantPeople(t *testing.T, d *directory.Directory, want ...string) {
+	t.Helper()
+	var got []string
+	for _, p := range d.People {
+		got = append(got, told(p))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("people (-want +got):\n%s", diff)
 	}
 }
 
-func TestOnlyEnabledMembersWithANameOfTheirOwnTakePart(t *testing.T) {
-	d, err := directory.Build(list(
-		directory.User{ID: "5", UPN: "eve@contoso.com"},
-		directory.User{ID: "1", UPN: "ada@contoso.com"},
-		directory.User{ID: "2", UPN: "bob@contoso.com"},
-		directory.User{ID: "3", UPN: "cleo@contoso.com", Disabled: true},
-		directory.User{ID: "4", UPN: "dan_fabrikam.com#EXT#@contoso.com", Guest: true},
-		directory.User{ID: "1", UPN: "ada@contoso.com"}, // repeated by the next page
-		directory.User{ID: "6", UPN: "ADA@contoso.com"},
-	), names{"ada@contoso.com": "ada.lovelace@domain.local", "bob@contoso.com": "bob@domain.local", "eve@contoso.com": "bob@domain.local"})
-	if err != nil {
-		t.Fatal(err)
+func TestWithoutUCServersUsersTheNameIsTheListsOrTheUPN(t *testing.T) {
+	accounts := directory.NewAccounts([]matching.Account{
+		{ID: "5", UPN: "eve@contoso.com"},
+		{ID: "1", UPN: "other@contoso.com"},
+		{ID: "2", UPN: "bob@contoso.com"},
+		{ID: "3", UPN: "cleo@contoso.com", Disabled: true},
+		{ID: "4", UPN: "dan_fabrikam.com#EXT#@contoso.com", Guest: true},
+		{ID: "1", UPN: "ada@contoso.com"}, // repeated by the next page
+		{ID: "6", UPN: "ADA@contoso.com"},
+	}, nil)
+	d, report := directory.Compile(accounts, nil, listOf(t, "ada@contoso.com,ada.lovelace@domain.local\nbob@contoso.com,bob@domain.local\neve@contoso.com,bob@domain.local\n"), everyone, nobody)
+	wantPeople(t, d,
+		"1 ada@contoso.com=ada.lovelace@domain.local/ p usermatching.csv read:true,everyone, write:false,nobody,",
+		"2 bob@contoso.com=bob@domain.local/ a ",
+		"3 cleo@contoso.com=cleo@contoso.com/ d ",
+		"4 dan_fabrikam.com#EXT#@contoso.com=dan_fabrikam.com#EXT#@contoso.com/ g ",
+		"5 eve@contoso.com=bob@domain.local/ a ",
+		// The file's names are case-sensitive: another spelling is not matched by it.
+		"6 ADA@contoso.com=ADA@contoso.com/ p upn read:true,everyone, write:false,nobody,",
+	)
+	if unmatched, ambiguous := report.Count(); unmatched != 0 || ambiguous != 2 {
+		t.Errorf("%d unmatched, %d ambiguous; want 0 and 2", unmatched, ambiguous)
 	}
-	want := []directory.Person{
-		{ID: "1", UPN: "ada@contoso.com", Name: "ada.lovelace@domain.local", Standing: directory.TakesPart},
-		{ID: "2", UPN: "bob@contoso.com", Name: "bob@domain.local", Standing: directory.Ambiguous},
-		{ID: "3", UPN: "cleo@contoso.com", Name: "cleo@contoso.com", Standing: directory.Disabled},
-		{ID: "4", UPN: "dan_fabrikam.com#EXT#@contoso.com", Name: "dan_fabrikam.com#EXT#@contoso.com", Standing: directory.Guest},
-		{ID: "5", UPN: "eve@contoso.com", Name: "bob@domain.local", Standing: directory.Ambiguous},
-		// The file's names are case-sensitive: another spelling is not matched.
-		{ID: "6", UPN: "ADA@contoso.com", Name: "ADA@contoso.com", Standing: directory.TakesPart},
-	}
-	if diff := cmp.Diff(want, d.People); diff != "" {
-		t.Errorf("people (-want +got):\n%s", diff)
-	}
-	if n := d.Count(directory.Ambiguous); n != 2 {
-		t.Errorf("ambiguous = %d; want 2", n)
-	}
-
-	packed, err := d.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := directory.Decode(packed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(d, again); diff != "" {
-		t.Errorf("after storing (-want +got):\n%s", diff)
-	}
-	if p, ok := again.Find("4"); !ok || p.Standing != directory.Guest {
+	if p, ok := d.Find("4"); !ok || p.Standing != directory.Guest {
 		t.Errorf("Find(4) = %+v, %t", p, ok)
 	}
-	if _, ok := again.Find("7"); ok {
+	if _, ok := d.Find("7"); ok {
 		t.Error("Find(7) found somebody")
 	}
 }
 
-func TestAListThatBreaksOffIsNoDirectory(t *testing.T) {
-	broken := errors.New("broken")
-	_, err := directory.Build(func(yield func(directory.User, error) bool) {
-		if yield(directory.User{ID: "1", UPN: "a"}, nil) {
-			yield(directory.User{}, broken)
-		}
-	}, names{})
-	if !errors.Is(err, broken) {
-		t.Errorf("Build() = %v; want the list's error", err)
+// company is a tenant with somebody of every kind.
+func company() (*directory.Accounts, *directory.Users) {
+	return directory.NewAccounts([]matching.Account{
+			{ID: "a1", UPN: "ada@contoso.com", Mail: "ada@contoso.com"},
+			{ID: "a2", UPN: "bob@contoso.com", Proxies: []string{"SMTP:bob@contoso.com", "smtp:robert@contoso.com"}},
+			{ID: "a3", UPN: "cleo@contoso.com"},
+			{ID: "a4", UPN: "dan@contoso.com", Disabled: true},
+			{ID: "a5", UPN: "twin1@contoso.com", SAM: "twin"},
+			{ID: "a6", UPN: "twin2@contoso.com", SAM: "twin"},
+			{ID: "a7", UPN: "nobody@contoso.com"},
+		}, map[string]directory.Members{
+			"11111111-0000-4000-8000-000000000001": {Name: "Sales", Accounts: []presence.UserID{"a1", "a4"}},
+			"11111111-0000-4000-8000-000000000002": {Name: "gone", Accounts: []presence.UserID{"a2"}, Deleted: true},
+		}), directory.NewUsers([]matching.User{
+			{ID: "u3", Name: "cleo", UPN: "CLEO@contoso.com", Groups: []string{"Support"}},
+			{ID: "u1", Name: "ada", UPN: "ada@contoso.com", Groups: []string{"sales", "Staff"}},
+			{ID: "u2", Name: "bob", Mail: "robert@contoso.com"},
+			{ID: "u4", Name: "dan", UPN: "dan@contoso.com"},
+			{ID: "u5", Name: "twin", SAM: "twin"},
+			{ID: "u6", Name: "frida", UPN: "frida@contoso.de"},
+		})
+}
+
+func TestWhoIsMatchedTakesPartByTheRulesOfEachDirection(t *testing.T) {
+	accounts, users := company()
+	reading := participation.Rules{
+		Groups: []participation.Group{{Source: participation.Entra, ID: "11111111-0000-4000-8000-000000000001"}, {Source: participation.UCServer, ID: "support"}},
+	}
+	writing := participation.Rules{Everyone: true, ExcludedUsers: []string{"u1"}, ExcludedGroups: []participation.Group{{Source: participation.Entra, ID: "11111111-0000-4000-8000-000000000002"}}}
+	d, report := directory.Compile(accounts, users, matching.List{}, reading, writing)
+	wantPeople(t, d,
+		"a1 ada@contoso.com=ada/u1 p upn read:true,group,11111111-0000-4000-8000-000000000001 write:false,excludedUser,u1",
+		"a2 bob@contoso.com=bob/u2 p mail read:false,nobody, write:true,everyone,",
+		"a3 cleo@contoso.com=cleo/u3 p upn read:true,group,support write:true,everyone,",
+		"a4 dan@contoso.com=dan/u4 d ",
+		"a5 twin1@contoso.com=twin/u5 a ",
+		"a6 twin2@contoso.com=twin/u5 a ",
+		"a7 nobody@contoso.com=/ u ",
+	)
+	if unmatched, ambiguous := report.Count(); unmatched != 2 || ambiguous != 1 {
+		t.Errorf("%d unmatched, %d ambiguous; want 2 and 1", unmatched, ambiguous)
+	}
+	d, _ = directory.Compile(accounts, users, matching.List{}, nobody, participation.Rules{Pilot: []participation.Group{{Source: participation.Entra, ID: "99999999-0000-4000-8000-000000000009"}}})
+	if got, want := told(d.People[0]), "a1 ada@contoso.com=ada/u1 n upn read:false,nobody, write:false,pilot,99999999-0000-4000-8000-000000000009?"; got != want {
+		t.Errorf("nobody is known to be in the pilot: %s; want %s", got, want)
 	}
 }
 
-func TestADamagedBlobIsRefused(t *testing.T) {
-	packed, err := (&directory.Directory{People: []directory.Person{{ID: "1", UPN: "a", Name: "b", Standing: directory.TakesPart}}}).Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, bad := range [][]byte{nil, []byte("x"), packed[:len(packed)-3]} {
-		if d, err := directory.Decode(bad); err == nil {
-			t.Errorf("Decode(%q) = %+v; want an error", bad, d)
+func TestAnEmptyListOfUsersMatchesNobody(t *testing.T) {
+	accounts, _ := company()
+	d, report := directory.Compile(accounts, directory.NewUsers(nil), matching.List{}, everyone, everyone)
+	for _, p := range d.People {
+		if p.Reads || p.Writes || p.Name != "" {
+			t.Errorf("%s takes part", told(p))
 		}
 	}
-	_, err = (&directory.Directory{People: []directory.Person{{ID: "1", UPN: "a\x1e"}}}).Encode()
-	if err == nil {
-		t.Error("a name with a separator was stored")
+	if unmatched, _ := report.Count(); unmatched != 0 {
+		t.Errorf("%d users are unmatched; there are none", unmatched)
 	}
 }
 
-func BenchmarkDecode100k(b *testing.B) {
-	d := &directory.Directory{}
-	for i := range 100_000 {
-		id := fmt.Sprintf("%08x-7ef5-42da-9069-724602c31f6b", i)
-		upn := fmt.Sprintf("user%05d@contoso.com", i)
-		d.People = append(d.People, directory.Person{ID: presence.UserID(id), UPN: upn, Name: upn, Standing: directory.TakesPart})
-	}
-	packed, err := d.Encode()
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportMetric(float64(len(packed)), "blob-bytes")
-	for b.Loop() {
-		if _, err := directory.Decode(packed); err != nil {
-			b.Fatal(err)
+func TestTwoUsersOfOneNameAreBothAmbiguous(t *testing.T) {
+	accounts, _ := company()
+	users := directory.NewUsers([]matching.User{{ID: "u1", Name: "ada", UPN: "ada@contoso.com"}, {ID: "u2", Name: "ada", Mail: "robert@contoso.com"}, {ID: "u3", Name: "cleo@contoso.com"}})
+	d, report := directory.Compile(accounts, users, matching.List{}, everyone, nobody)
+	for i, want := range []directory.Standing{directory.Ambiguous, directory.Ambiguous, directory.TakesPart} {
+		if p := d.People[i]; p.Standing != want || p.Reads != (want == directory.TakesPart) {
+			t.Errorf("%s; want standing %c", told(p), want)
 		}
+	}
+	if v, _ := report.User("u1"); v.Outcome != matching.Ambiguous || v.Conflict == nil || !cmp.Equal(v.Conflict.Rivals, []string{"u2"}) {
+		t.Errorf("verdict of u1 = %+v", v)
+	}
+	if v, _ := report.Account("a2"); v.Outcome != matching.Ambiguous || v.Conflict == nil || !cmp.Equal(v.Conflict.Rivals, []string{"a1"}) || !cmp.Equal(v.Conflict.With, []string{"u2"}) {
+		t.Errorf("verdict of a2 = %+v", v)
 	}
 }

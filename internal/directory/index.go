@@ -11,10 +11,11 @@ type Finding int
 
 // Findings.
 const (
-	Missing  Finding = iota // nobody has the name
-	Found                   // one person who takes part has it
-	Several                 // more than one person has it
-	Excluded                // the account is disabled or a guest's
+	Missing    Finding = iota // nobody has the name
+	Found                     // one person has it, for whom calls are written
+	Several                   // more than one person has it
+	Excluded                  // the account is disabled or a guest's
+	NotWritten                // one person has it, for whom calls are not written
 )
 
 // Index finds people by their UCServer names. It is not changed after it was
@@ -34,13 +35,16 @@ const twice = -1
 func NewIndex(d *Directory) *Index {
 	x := &Index{Directory: d, byName: make(map[string]int, len(d.People)), byLower: make(map[string]int, len(d.People))}
 	for i, p := range d.People {
+		if p.Name == "" {
+			continue
+		}
 		x.enter(x.byName, p.Name, i)
 		x.enter(x.byLower, strings.ToLower(p.Name), i)
 	}
 	return x
 }
 
-// enter notes a spelling. Who takes part goes before who does not.
+// enter notes a spelling. Who is matched goes before who is barred.
 func (x *Index) enter(names map[string]int, name string, i int) {
 	before, taken := names[name]
 	switch {
@@ -56,7 +60,7 @@ func (x *Index) enter(names map[string]int, name string, i int) {
 
 func (x *Index) rank(i int) int {
 	switch x.People[i].Standing {
-	case TakesPart, Ambiguous:
+	case TakesPart, NotEnabled, Ambiguous:
 		return 1
 	}
 	return 0
@@ -74,13 +78,15 @@ func (x *Index) Find(name string) (Person, Finding) {
 	if i == twice {
 		return Person{}, Several
 	}
-	switch person := x.People[i]; person.Standing {
-	case TakesPart:
-		return person, Found
-	case Ambiguous:
+	switch person := x.People[i]; {
+	case person.Standing == Ambiguous:
 		return person, Several
-	default:
+	case person.Standing == Disabled || person.Standing == Guest:
 		return person, Excluded
+	case person.Writes:
+		return person, Found
+	default:
+		return person, NotWritten
 	}
 }
 

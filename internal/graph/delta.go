@@ -12,39 +12,10 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"procallteams/internal/matching"
 	"procallteams/internal/presence"
 	"procallteams/internal/secret"
 )
-
-// Details of users for matching them with UCServer's.
-const (
-	// Matching needs User.Read.All. The names are Graph's (resource type user
-	// v1.0); the on-premises ones are filled for synchronised users only.
-	Matching Detail = "id,userPrincipalName,accountEnabled,userType,mail,proxyAddresses," +
-		"onPremisesUserPrincipalName,onPremisesSamAccountName,onPremisesDomainName,onPremisesImmutableId,onPremisesSecurityIdentifier"
-	// MatchingBasic is what delegated User.ReadBasic.All gives of it.
-	MatchingBasic Detail = "id,userPrincipalName,mail"
-)
-
-// Record is what matching needs to know of a user. A text that Graph does not
-// have, or that the token may not read, is empty.
-type Record struct {
-	UPN  string
-	Mail string
-	// ProxyAddresses are in Graph's form: SMTP:ada@contoso.com is the primary one,
-	// smtp: and others, such as sip:, stand before the rest.
-	ProxyAddresses []string
-	// Disabled and Guest stay false where the token may not read them.
-	Disabled, Guest bool
-
-	OnPremisesUPN    string
-	OnPremisesSAM    string
-	OnPremisesDomain string // as DNS name
-	// ImmutableID is base64 of the on-premises objectGUID's bytes, or whatever else
-	// the tenant has chosen as its source anchor.
-	ImmutableID string
-	SID         string
-}
 
 // Removal says whether a user left the directory.
 type Removal byte
@@ -63,8 +34,8 @@ type UserChange struct {
 	ID      presence.UserID
 	Removed Removal
 
-	record Record
-	given  properties
+	account matching.Account
+	given   properties
 }
 
 // properties is a set of properties of a record.
@@ -83,31 +54,31 @@ const (
 	sid
 )
 
-// MergeInto writes what the entry says into a record and reports whether that
+// MergeInto writes what the entry says into an account and reports whether that
 // changed it. What the entry does not mention stays: Graph leaves out what was
 // never set.
-func (c UserChange) MergeInto(r *Record) bool {
+func (c UserChange) MergeInto(a *matching.Account) bool {
 	changed := false
 	for _, p := range []struct {
 		property properties
 		from, to *string
 	}{
-		{upn, &c.record.UPN, &r.UPN}, {mail, &c.record.Mail, &r.Mail}, {onPremisesUPN, &c.record.OnPremisesUPN, &r.OnPremisesUPN},
-		{onPremisesSAM, &c.record.OnPremisesSAM, &r.OnPremisesSAM}, {onPremisesDomain, &c.record.OnPremisesDomain, &r.OnPremisesDomain},
-		{immutableID, &c.record.ImmutableID, &r.ImmutableID}, {sid, &c.record.SID, &r.SID},
+		{upn, &c.account.UPN, &a.UPN}, {mail, &c.account.Mail, &a.Mail}, {onPremisesUPN, &c.account.OnPremisesUPN, &a.OnPremisesUPN},
+		{onPremisesSAM, &c.account.SAM, &a.SAM}, {onPremisesDomain, &c.account.Domain, &a.Domain},
+		{immutableID, &c.account.ImmutableID, &a.ImmutableID}, {sid, &c.account.SID, &a.SID},
 	} {
 		if c.given&p.property != 0 && *p.from != *p.to {
 			*p.to, changed = *p.from, true
 		}
 	}
-	if c.given&accountEnabled != 0 && c.record.Disabled != r.Disabled {
-		r.Disabled, changed = c.record.Disabled, true
+	if c.given&accountEnabled != 0 && c.account.Disabled != a.Disabled {
+		a.Disabled, changed = c.account.Disabled, true
 	}
-	if c.given&userType != 0 && c.record.Guest != r.Guest {
-		r.Guest, changed = c.record.Guest, true
+	if c.given&userType != 0 && c.account.Guest != a.Guest {
+		a.Guest, changed = c.account.Guest, true
 	}
-	if c.given&proxyAddresses != 0 && !slices.Equal(c.record.ProxyAddresses, r.ProxyAddresses) {
-		r.ProxyAddresses, changed = c.record.ProxyAddresses, true
+	if c.given&proxyAddresses != 0 && !slices.Equal(c.account.Proxies, a.Proxies) {
+		a.Proxies, changed = c.account.Proxies, true
 	}
 	return changed
 }
@@ -204,7 +175,7 @@ func userChange(d *jsontext.Decoder) (UserChange, error) {
 
 // read reads the value of one name.
 func (c *UserChange) read(d *jsontext.Decoder, name jsontext.Value) (err error) {
-	if property, field := c.record.textField(name); field != nil {
+	if property, field := textField(&c.account, name); field != nil {
 		c.given |= property
 		*field, err = textOf(d)
 		return err
@@ -218,14 +189,14 @@ func (c *UserChange) read(d *jsontext.Decoder, name jsontext.Value) (err error) 
 		c.Removed, err = removal(d)
 	case `"proxyAddresses"`:
 		c.given |= proxyAddresses
-		c.record.ProxyAddresses, err = texts(d)
+		c.account.Proxies, err = texts(d)
 	case `"accountEnabled"`:
 		c.given |= accountEnabled
-		c.record.Disabled, err = isFalse(d)
+		c.account.Disabled, err = isFalse(d)
 	case `"userType"`:
 		c.given |= userType
 		kind, err := textOf(d)
-		c.record.Guest = strings.EqualFold(kind, "Guest")
+		c.account.Guest = strings.EqualFold(kind, "Guest")
 		return err
 	default:
 		return d.SkipValue()
@@ -234,22 +205,22 @@ func (c *UserChange) read(d *jsontext.Decoder, name jsontext.Value) (err error) 
 }
 
 // textField finds where a text of this name belongs; nil when it is no text.
-func (r *Record) textField(name jsontext.Value) (properties, *string) {
+func textField(a *matching.Account, name jsontext.Value) (properties, *string) {
 	switch string(name) {
 	case `"userPrincipalName"`:
-		return upn, &r.UPN
+		return upn, &a.UPN
 	case `"mail"`:
-		return mail, &r.Mail
+		return mail, &a.Mail
 	case `"onPremisesUserPrincipalName"`:
-		return onPremisesUPN, &r.OnPremisesUPN
+		return onPremisesUPN, &a.OnPremisesUPN
 	case `"onPremisesSamAccountName"`:
-		return onPremisesSAM, &r.OnPremisesSAM
+		return onPremisesSAM, &a.SAM
 	case `"onPremisesDomainName"`:
-		return onPremisesDomain, &r.OnPremisesDomain
+		return onPremisesDomain, &a.Domain
 	case `"onPremisesImmutableId"`:
-		return immutableID, &r.ImmutableID
+		return immutableID, &a.ImmutableID
 	case `"onPremisesSecurityIdentifier"`:
-		return sid, &r.SID
+		return sid, &a.SID
 	}
 	return 0, nil
 }

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"procallteams/internal/graph"
+	"procallteams/internal/matching"
 )
 
 // FuzzChangesOfUsers holds that no answer of 200 makes the client panic, hang, or
@@ -33,7 +34,7 @@ func FuzzChangesOfUsers(f *testing.F) {
 				t.Fatal("a page without a link")
 			}
 			for _, c := range page.Changes {
-				var r graph.Record
+				var r matching.Account
 				if c.MergeInto(&r); c.ID == "" || !utf8.ValidString(r.UPN+r.Mail+r.SID) || c.MergeInto(&r) {
 					t.Fatalf("change %+v", c)
 				}

@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	simulated "procallteams/dev/graph"
-	"procallteams/internal/directory"
 	"procallteams/internal/graph"
+	"procallteams/internal/matching"
 	"procallteams/internal/presence"
 	"procallteams/internal/secret"
 )
@@ -207,8 +207,8 @@ func TestAFaultThatPassesIsRetriedAndA429IsNot(t *testing.T) {
 func TestAllPagesOfUsersAreRead(t *testing.T) {
 	sim, client := simulator(t)
 	made := sim.AddUsers(2100)
-	collect := func(token string, detail graph.Detail) map[presence.UserID]directory.User {
-		users := map[presence.UserID]directory.User{}
+	collect := func(token string, detail graph.Detail) map[presence.UserID]matching.Account {
+		users := map[presence.UserID]matching.Account{}
 		for u, err := range client.Users(t.Context(), secret.New(token), detail) {
 			if err != nil {
 				t.Fatal(err)
@@ -220,18 +220,20 @@ func TestAllPagesOfUsersAreRead(t *testing.T) {
 		}
 		return users
 	}
-	full := collect("app-token", graph.Full)
-	basic := collect("user-token", graph.Basic)
+	full := collect("app-token", graph.Matching)
+	basic := collect("user-token", graph.MatchingBasic)
 	if len(full) != len(made) || len(basic) != len(made) {
 		t.Fatalf("%d and %d users; want %d", len(full), len(basic), len(made))
 	}
 	for _, u := range made {
 		id := presence.UserID(u.ID)
-		if want := (directory.User{ID: id, UPN: u.UserPrincipalName, Disabled: u.Disabled, Guest: u.UserType == "Guest"}); full[id] != want {
-			t.Errorf("user = %+v; want %+v", full[id], want)
+		want := recordOf(u)
+		want.ID = id
+		if diff := cmp.Diff(want, full[id]); diff != "" {
+			t.Errorf("user (-want +got):\n%s", diff)
 		}
-		if want := (directory.User{ID: id, UPN: u.UserPrincipalName}); basic[id] != want {
-			t.Errorf("user by a user grant = %+v; want %+v", basic[id], want)
+		if diff := cmp.Diff(matching.Account{ID: id, UPN: u.UserPrincipalName, Mail: u.Mail}, basic[id]); diff != "" {
+			t.Errorf("user by a user grant (-want +got):\n%s", diff)
 		}
 	}
 }
@@ -240,7 +242,7 @@ func TestAListOfUsersThatBreaksOffEndsWithAnError(t *testing.T) {
 	sim, client := simulator(t)
 	sim.AddMembers(1500)
 	last := func() (n int, err error) {
-		for _, e := range client.Users(t.Context(), token, graph.Full) {
+		for _, e := range client.Users(t.Context(), token, graph.Matching) {
 			if n, err = n+1, e; err != nil {
 				return n, err
 			}

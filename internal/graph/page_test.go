@@ -96,7 +96,7 @@ func TestTheTokenGoesNowhereElse(t *testing.T) {
 	}
 	for range client.UsersDelta(t.Context(), token, elsewhere.URL+"/v1.0/users/delta?$deltatoken=x", graph.Matching) {
 	}
-	for range client.Users(t.Context(), token, graph.Full) {
+	for range client.Users(t.Context(), token, graph.Matching) {
 	}
 	for range client.GroupMembers(t.Context(), token, group) {
 	}
@@ -133,7 +133,7 @@ func TestPagesThatNeverEndAreEnded(t *testing.T) {
 			return fmt.Sprintf(`{"value":[%s],"@odata.nextLink":"%s/n?%d"}`, user, base, asked%3)
 		})
 		var err error
-		for _, err = range client.Users(t.Context(), token, graph.Full) {
+		for _, err = range client.Users(t.Context(), token, graph.Matching) {
 		}
 		if _, odd := errors.AsType[*graph.FormError](err); !odd || asked > 5 {
 			t.Errorf("after %d pages: %v", asked, err)

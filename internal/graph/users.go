@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"procallteams/internal/directory"
+	"procallteams/internal/matching"
 	"procallteams/internal/secret"
 )
 
@@ -17,30 +17,34 @@ import (
 type Detail string
 
 const (
-	// Full needs User.Read.All: disabled accounts and guests can be told apart.
-	Full Detail = "id,userPrincipalName,accountEnabled,userType"
-	// Basic is what delegated User.ReadBasic.All gives.
-	Basic Detail = "id,userPrincipalName"
+	// Matching needs User.Read.All. The names are Graph's (resource type user
+	// v1.0); the on-premises ones are filled for synchronised users only.
+	Matching Detail = "id,userPrincipalName,accountEnabled,userType,mail,proxyAddresses," +
+		"onPremisesUserPrincipalName,onPremisesSamAccountName,onPremisesDomainName,onPremisesImmutableId,onPremisesSecurityIdentifier"
+	// MatchingBasic is what delegated User.ReadBasic.All gives of it. Disabled accounts
+	// and guests can't be told apart.
+	MatchingBasic Detail = "id,userPrincipalName,mail"
 )
 
 // Users lists the tenant's users, page by page. It ends with an error when a
 // page could not be read: what came before is then not the whole directory.
-func (c *Client) Users(ctx context.Context, token secret.Text, detail Detail) iter.Seq2[directory.User, error] {
-	return func(yield func(directory.User, error) bool) {
-		err := c.users(ctx, token, detail, func(user directory.User) bool { return yield(user, nil) })
+func (c *Client) Users(ctx context.Context, token secret.Text, detail Detail) iter.Seq2[matching.Account, error] {
+	return func(yield func(matching.Account, error) bool) {
+		err := c.users(ctx, token, detail, func(account matching.Account) bool { return yield(account, nil) })
 		if err != nil {
-			yield(directory.User{}, fmt.Errorf("read users: %w", err))
+			yield(matching.Account{}, fmt.Errorf("read users: %w", err))
 		}
 	}
 }
 
-func (c *Client) users(ctx context.Context, token secret.Text, detail Detail, yield func(directory.User) bool) error {
-	var page []directory.User
+func (c *Client) users(ctx context.Context, token secret.Text, detail Detail, yield func(matching.Account) bool) error {
+	var page []matching.Account
 	read := func(d *jsontext.Decoder) error {
 		var u UserChange
 		err := object(d, func(name jsontext.Value) error { return u.read(d, name) })
-		if u.ID != "" && u.record.UPN != "" {
-			page = append(page, directory.User{ID: u.ID, UPN: u.record.UPN, Disabled: u.record.Disabled, Guest: u.record.Guest})
+		if u.ID != "" && u.account.UPN != "" {
+			u.account.ID = u.ID
+			page = append(page, u.account)
 		}
 		return err
 	}

@@ -40,7 +40,7 @@ func Directions(now time.Time, in Input) []Direction {
 	read := Direction{Name: "teamsToProCall"}
 	write := Direction{Name: "proCallToTeams"}
 	s := in.Settings
-	on := map[*Direction]bool{&read: s.TeamsToProCall == "everyone", &write: s.ProCallToTeams == "everyone"}
+	on := map[*Direction]bool{&read: s.TeamsToProCall.On(), &write: s.ProCallToTeams.On()}
 	for _, d := range []*Direction{&read, &write} {
 		switch {
 		case s.Tenant == "" || s.ClientID == "":

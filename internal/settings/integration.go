@@ -2,21 +2,12 @@ package settings
 
 import (
 	"errors"
+	"iter"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
-)
-
-// Participation says who takes part in one direction.
-type Participation string
-
-// Nobody is the default: nothing is read, stored or sent before an administrator
-// switched a direction on (design invariant 9).
-const (
-	Nobody   Participation = "nobody"
-	Everyone Participation = "everyone"
 )
 
 // CredentialKind says how the bridge proves itself as the app registration.
@@ -97,10 +88,10 @@ func (i Integration) Budget() int {
 }
 
 // Reads reports whether presences are read from Teams now.
-func (i Integration) Reads() bool { return i.TeamsToProCall == Everyone && !i.Paused }
+func (i Integration) Reads() bool { return i.TeamsToProCall.On() && !i.Paused }
 
 // Writes reports whether calls are written to Teams now.
-func (i Integration) Writes() bool { return i.ProCallToTeams == Everyone && !i.Paused }
+func (i Integration) Writes() bool { return i.ProCallToTeams.On() && !i.Paused }
 
 // Override returns i with the app settings applied that win over it, and the
 // JSON names of the fields that are read-only because of them.
@@ -131,22 +122,33 @@ func (i Integration) Validate() error {
 		id, err := uuid.Parse(s)
 		return s == "" || err == nil && id.String() == s
 	}
-	known := func(p Participation) bool { return p == "" || p == Nobody || p == Everyone }
 	fault(!isGUID(i.Tenant), "tenant: not a GUID in lower case")
 	fault(!isGUID(i.ClientID), "clientId: not a GUID in lower case")
 	fault(i.Credential != "" && i.Credential != SecretInKeyVault, `credential: must be "secret"`)
-	fault(!known(i.TeamsToProCall), `teamsToProCall: must be "nobody" or "everyone"`)
-	fault(!known(i.ProCallToTeams), `proCallToTeams: must be "nobody" or "everyone"`)
+	for name, direction := range i.directions() {
+		if err := direction.validate(); err != nil {
+			for text := range strings.SplitSeq(err.Error(), "\n") {
+				faults = append(faults, errors.New(name+": "+text))
+			}
+		}
+	}
 	fault(i.StaleAfter != 0 && (i.StaleAfter < 60 || i.StaleAfter > 86400), "staleAfterSeconds: must be 60 to 86400")
 	fault(i.GraphBudget != 0 && (i.GraphBudget < 30 || i.GraphBudget > 10000), "graphBudget: must be 30 to 10000 requests per 30 seconds")
 	fault(i.Retention != 0 && (i.Retention < 24 || i.Retention > 720), "retentionHours: must be 24 to 720")
-	fault(i.OnlySignedIn && i.ProCallToTeams == Everyone && i.TeamsToProCall != Everyone, "onlySignedIn: needs teamsToProCall, which knows who is signed in")
+	fault(i.OnlySignedIn && i.ProCallToTeams.On() && !i.TeamsToProCall.On(), "onlySignedIn: needs teamsToProCall, which knows who is signed in")
 	if i.PushURL != "" {
 		if err := ValidatePushURL(i.PushURL); err != nil {
 			faults = append(faults, errors.New("pushUrl: "+err.Error()))
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// directions are the two, under their JSON names.
+func (i Integration) directions() iter.Seq2[string, Participation] {
+	return func(yield func(string, Participation) bool) {
+		_ = yield("teamsToProCall", i.TeamsToProCall) && yield("proCallToTeams", i.ProCallToTeams)
+	}
 }
 
 // ValidatePushURL checks the address that pushes go to: https, no user name, no

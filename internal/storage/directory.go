@@ -9,42 +9,215 @@ import (
 	"procallteams/internal/directory"
 )
 
-// PutDirectory stores a directory, points at it, and removes the one that old
-// points at. read says when and how it was read (At, Matching, Basic); the rest
-// of it is filled in here.
-//
-// A crash before the pointer moved leaves the old directory in force, one after
-// it leaves a blob behind that nobody points at.
-func (s *Storage) PutDirectory(ctx context.Context, tenant string, old directory.Ref, d *directory.Directory, read directory.Ref) (directory.Ref, error) {
-	packed, err := d.Encode()
-	if err != nil {
-		return directory.Ref{}, err
+// What is stored here is a blob that is written once, and a row that points at it.
+// A new blob is written under a name of its own, then the row is swapped by its
+// version ([ErrChanged] when somebody was faster), then the old blob is removed. A
+// crash before the swap leaves everything as it was, one after it leaves the old
+// blob behind: [Storage.SweepDirectories] finds what nobody points at.
+
+// encoder has a stored form.
+type encoder interface{ Encode() ([]byte, error) }
+
+// PutDirectory stores a directory and its report in the place of what old points
+// at. made says of what and when (Inputs, At, Basic); the rest is filled in here.
+func (s *Storage) PutDirectory(ctx context.Context, tenant string, old directory.Ref, d *directory.Directory, report *directory.Report, made directory.Ref) (directory.Ref, error) {
+	ref := made
+	ref.At, ref.Users = made.At.UTC(), len(d.People)
+	ref.Unmatched, ref.Ambiguous = report.Count()
+	var err error
+	if ref.Report, err = s.store(ctx, tenant+"/directory/", report); err != nil {
+		return directory.Ref{}, fmt.Errorf("store report: %w", err)
 	}
-	ref := read
-	ref.Blob, ref.At, ref.Users = tenant+"/directory/"+rand.Text(), read.At.UTC(), len(d.People)
-	if err := s.PutBlob(ctx, ref.Blob, packed); err != nil {
+	if ref.Blob, err = s.store(ctx, tenant+"/directory/", d); err != nil {
 		return directory.Ref{}, fmt.Errorf("store directory: %w", err)
 	}
-	if err := s.SetDirectory(ctx, tenant, ref); err != nil {
+	ref.Version, err = s.pointAt(ctx, tenant, RowDirectory, old.Version, ref)
+	if err != nil {
+		s.discard(ctx, err, ref.Blob, ref.Report)
 		return directory.Ref{}, err
 	}
-	if old.Blob != "" {
-		if err := s.DeleteBlob(ctx, old.Blob); err != nil {
-			return ref, fmt.Errorf("remove the previous directory: %w", err)
-		}
-	}
+	s.discard(ctx, nil, old.Blob, old.Report)
 	return ref, nil
 }
 
 // Directory reads the directory that ref points at. [ErrNotFound] means that
 // another process has replaced it meanwhile, or that somebody removed the blob.
 func (s *Storage) Directory(ctx context.Context, ref directory.Ref) (*directory.Directory, error) {
-	packed, err := s.GetBlob(ctx, ref.Blob)
+	return load(ctx, s, "directory", ref.Blob, directory.Decode)
+}
+
+// Report reads the report that belongs to a directory; [ErrNotFound] as there.
+func (s *Storage) Report(ctx context.Context, ref directory.Ref) (*directory.Report, error) {
+	return load(ctx, s, "report", ref.Report, directory.DecodeReport)
+}
+
+// PutAccounts stores accounts in the place of what old points at. read says the
+// rest of the pointer; Blob and Count are filled in here.
+func (s *Storage) PutAccounts(ctx context.Context, tenant string, old directory.AccountsRef, accounts *directory.Accounts, read directory.AccountsRef) (directory.AccountsRef, error) {
+	ref := read
+	ref.Count = len(accounts.People)
+	var err error
+	if ref.Blob, err = s.store(ctx, tenant+"/accounts/", accounts); err != nil {
+		return directory.AccountsRef{}, fmt.Errorf("store accounts: %w", err)
+	}
+	if ref.Version, err = s.pointAt(ctx, tenant, RowAccounts, old.Version, ref); err != nil {
+		s.discard(ctx, err, ref.Blob)
+		return directory.AccountsRef{}, err
+	}
+	s.discard(ctx, nil, old.Blob)
+	return ref, nil
+}
+
+// PutDraft stores accounts that were read in part, in the place of the draft before.
+// next says the rest of the pointer; Draft.Blob is filled in here.
+func (s *Storage) PutDraft(ctx context.Context, tenant string, old directory.AccountsRef, accounts *directory.Accounts, next directory.AccountsRef) (directory.AccountsRef, error) {
+	ref := next
+	var err error
+	if ref.Draft.Blob, err = s.store(ctx, tenant+"/accounts/", accounts); err != nil {
+		return directory.AccountsRef{}, fmt.Errorf("store accounts read so far: %w", err)
+	}
+	if ref.Version, err = s.pointAt(ctx, tenant, RowAccounts, old.Version, ref); err != nil {
+		s.discard(ctx, err, ref.Draft.Blob)
+		return directory.AccountsRef{}, err
+	}
+	s.discard(ctx, nil, old.Draft.Blob)
+	return ref, nil
+}
+
+// PointAtAccounts stores a pointer whose blobs are those that old points at.
+func (s *Storage) PointAtAccounts(ctx context.Context, tenant string, old, next directory.AccountsRef) (directory.AccountsRef, error) {
+	var err error
+	next.Version, err = s.pointAt(ctx, tenant, RowAccounts, old.Version, next)
+	return next, err
+}
+
+// Accounts reads the accounts that ref points at; [ErrNotFound] when another
+// process has replaced them.
+func (s *Storage) Accounts(ctx context.Context, ref directory.AccountsRef) (*directory.Accounts, error) {
+	return load(ctx, s, "accounts", ref.Blob, directory.DecodeAccounts)
+}
+
+// Draft reads the accounts that were read so far.
+func (s *Storage) Draft(ctx context.Context, ref directory.AccountsRef) (*directory.Accounts, error) {
+	return load(ctx, s, "accounts read so far", ref.Draft.Blob, directory.DecodeAccounts)
+}
+
+// PutUsers stores UCServer's users in the place of what old points at. sent says
+// when they came and from whom (At, By); the rest is filled in here.
+func (s *Storage) PutUsers(ctx context.Context, tenant string, old directory.UsersRef, users *directory.Users, sent directory.UsersRef) (directory.UsersRef, error) {
+	ref := sent
+	ref.At, ref.Count = sent.At.UTC(), len(users.People)
+	var err error
+	if ref.Blob, err = s.store(ctx, tenant+"/users/", users); err != nil {
+		return directory.UsersRef{}, fmt.Errorf("store users: %w", err)
+	}
+	if ref.Version, err = s.pointAt(ctx, tenant, RowUsers, old.Version, ref); err != nil {
+		s.discard(ctx, err, ref.Blob)
+		return directory.UsersRef{}, err
+	}
+	s.discard(ctx, nil, old.Blob)
+	return ref, nil
+}
+
+// Users reads the users that ref points at; [ErrNotFound] when another list has
+// replaced them.
+func (s *Storage) Users(ctx context.Context, ref directory.UsersRef) (*directory.Users, error) {
+	return load(ctx, s, "users", ref.Blob, directory.DecodeUsers)
+}
+
+// PutList stores usermatching.csv, the bytes as they came, in the place of what old
+// points at. came says the rest of the pointer; Blob is filled in here.
+func (s *Storage) PutList(ctx context.Context, tenant string, old directory.ListRef, file []byte, came directory.ListRef) (directory.ListRef, error) {
+	ref := came
+	ref.At = came.At.UTC()
+	var err error
+	if ref.Blob, err = s.store(ctx, tenant+"/matching/", bytesAsTheyCame(file)); err != nil {
+		return directory.ListRef{}, fmt.Errorf("store usermatching.csv: %w", err)
+	}
+	if ref.Version, err = s.pointAt(ctx, tenant, RowMatching, old.Version, ref); err != nil {
+		s.discard(ctx, err, ref.Blob)
+		return directory.ListRef{}, err
+	}
+	s.discard(ctx, nil, old.Blob)
+	return ref, nil
+}
+
+// List reads the file that ref points at; [ErrNotFound] when another one has
+// replaced it.
+func (s *Storage) List(ctx context.Context, ref directory.ListRef) ([]byte, error) {
+	return load(ctx, s, "usermatching.csv", ref.Blob, func(file []byte) ([]byte, error) { return file, nil })
+}
+
+type bytesAsTheyCame []byte
+
+func (b bytesAsTheyCame) Encode() ([]byte, error) { return b, nil }
+
+// store writes a blob under a name of its own.
+func (s *Storage) store(ctx context.Context, folder string, what encoder) (string, error) {
+	packed, err := what.Encode()
+	if err != nil {
+		return "", err
+	}
+	name := folder + rand.Text()
+	return name, s.PutBlob(ctx, name, packed)
+}
+
+func load[T any](ctx context.Context, s *Storage, what, blob string, decode func([]byte) (T, error)) (T, error) {
+	var none T
+	if blob == "" {
+		return none, ErrNotFound
+	}
+	packed, err := s.GetBlob(ctx, blob)
 	if errors.Is(err, ErrNotFound) {
-		return nil, ErrNotFound
+		return none, ErrNotFound
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read directory: %w", err)
+		return none, fmt.Errorf("read %s: %w", what, err)
 	}
-	return directory.Decode(packed)
+	value, err := decode(packed)
+	if err != nil {
+		return none, fmt.Errorf("read %s: %w", what, err)
+	}
+	return value, nil
+}
+
+// pointAt swaps a pointer of which version was read, empty for none, and returns
+// its new version.
+func (s *Storage) pointAt(ctx context.Context, tenant, key, version string, ref any) (string, error) {
+	row, err := jsonRow(tenant, key, version, ref)
+	if err != nil {
+		return "", err
+	}
+	next := ""
+	if version == "" {
+		next, err = s.Insert(ctx, row)
+	} else {
+		next, err = s.Replace(ctx, row)
+	}
+	if errors.Is(err, ErrExists) || errors.Is(err, ErrChanged) || errors.Is(err, ErrNotFound) {
+		// The answer to a write that succeeded may have been lost, and the repetition
+		// refused.
+		if stored, readErr := s.Get(ctx, tenant, key); readErr == nil && stored.Text("data") == row.Text("data") {
+			return stored.ETag, nil
+		}
+		return "", ErrChanged
+	}
+	if err != nil {
+		return "", fmt.Errorf("store row %s: %w", key, err)
+	}
+	return next, nil
+}
+
+// discard removes blobs that nobody points at: those before a swap, or those of a
+// swap that was refused. One whose swap ended without an answer may be in use.
+// What stays is swept later.
+func (s *Storage) discard(ctx context.Context, swap error, blobs ...string) {
+	if swap != nil && !errors.Is(swap, ErrChanged) {
+		return
+	}
+	for _, blob := range blobs {
+		if blob != "" {
+			_ = s.DeleteBlob(ctx, blob)
+		}
+	}
 }

@@ -26,7 +26,11 @@ type Now struct {
 	Head      feed.Head
 	Heartbeat health.Heartbeat
 	Directory directory.Ref
-	Grants    []consent.Grant
+	// Accounts, Users and List are what the directory is made of, with the settings.
+	Accounts directory.AccountsRef
+	Users    directory.UsersRef
+	List     directory.ListRef
+	Grants   []consent.Grant
 	// ThrottledUntil is until when Graph asked this app to wait.
 	ThrottledUntil time.Time
 	// Reporters say who is on the phone; Swept is when their leases were last
@@ -62,6 +66,16 @@ func (n *Now) add(row Row) (err error) {
 		err = decodeJSON(row, &n.Heartbeat)
 	case row.Key == RowDirectory:
 		err = decodeJSON(row, &n.Directory)
+		n.Directory.Version = row.ETag
+	case row.Key == RowAccounts:
+		err = decodeJSON(row, &n.Accounts)
+		n.Accounts.Version = row.ETag
+	case row.Key == RowUsers:
+		err = decodeJSON(row, &n.Users)
+		n.Users.Version = row.ETag
+	case row.Key == RowMatching:
+		err = decodeJSON(row, &n.List)
+		n.List.Version = row.ETag
 	case row.Key == RowThrottle:
 		n.ThrottledUntil = row.Time("until")
 	case row.Key == RowSwept:
@@ -126,11 +140,6 @@ func (s *Storage) Throttle(ctx context.Context, tenant string, until time.Time) 
 		return fmt.Errorf("store throttle: %w", err)
 	}
 	return nil
-}
-
-// SetDirectory points at a directory blob that was written before.
-func (s *Storage) SetDirectory(ctx context.Context, tenant string, ref directory.Ref) error {
-	return s.upsertJSON(ctx, tenant, RowDirectory, ref)
 }
 
 // Settings keeps the settings row and the pointer to the tenant in use.

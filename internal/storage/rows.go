@@ -12,7 +12,10 @@ const (
 	RowHeartbeat = "now-heartbeat" // last sync: asOf, counters, missing users
 	RowSettings  = "now-settings"  // settings.Integration of this tenant
 	RowThrottle  = "now-throttle"  // until when Graph asked us to wait
-	RowDirectory = "now-directory" // pointer to the directory blob
+	RowDirectory = "now-directory" // pointer to the directory blob, and what it was made of
+	RowAccounts  = "now-accounts"  // pointer to the Entra accounts, and where their changes go on
+	RowUsers     = "now-users"     // pointer to UCServer's users
+	RowMatching  = "now-matching"  // pointer to usermatching.csv
 	RowGrant     = "now-grant-"    // + "admin", or "user-" and the account's object id
 	RowReporter  = "now-reporter-" // + credential id: epoch, generation, lease of who reports calls
 	RowSwept     = "now-swept"     // when leases were last looked at
