@@ -1,5 +1,6 @@
 // Command handler is the custom handler of the Functions app: it reads the app
-// settings, builds the clients, and serves the functions. No logic lives here.
+// settings, builds the clients, and serves the functions. Called with arguments, it
+// is the tool of package cmdline instead. No logic lives here.
 package main
 
 import (
@@ -8,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 
+	"procallteams/internal/cmdline"
 	"procallteams/internal/host"
 	"procallteams/internal/settings"
 )
@@ -18,6 +20,9 @@ import (
 const gcPercent = 40
 
 func main() {
+	if len(os.Args) > 1 { // the host passes none
+		os.Exit(cmdline.Run(os.Args[1:], buildVersion(), os.Stdout, os.Stderr))
+	}
 	debug.SetGCPercent(gcPercent)
 	// Lines on standard output are Information for the host, whatever they say;
 	// the level inside is ours.
