@@ -144,7 +144,7 @@ type reader struct {
 const none = -1
 
 func newReader(from io.Reader, what string) *reader {
-	return &reader{what: what, in: bufio.NewReaderSize(from, MaxLine), d: jsontext.NewDecoder(nil), groups: map[string]string{}, counted: none}
+	return &reader{what: what, in: bufio.NewReaderSize(from, MaxLine), d: new(jsontext.Decoder), groups: map[string]string{}, counted: none}
 }
 
 func (r *reader) fault(column int, text, repair string) { r.add(r.line, column, text, repair) }
@@ -244,8 +244,9 @@ func (r *reader) whole(member func(name string) bool) bool {
 	}) {
 		return false
 	}
+	column := r.column()
 	if _, err := r.d.ReadToken(); !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		r.fault(r.column(), "something follows the object", "put one object on each line")
+		r.fault(column, "something follows the object", "put one object on each line")
 	}
 	return r.faults.count == before
 }
@@ -294,13 +295,13 @@ func (r *reader) column() int {
 
 // wrong says that a value is not what it must be, and skips it.
 func (r *reader) wrong(name, text, repair string) bool {
+	if err := r.d.SkipValue(); err != nil {
+		return r.broken(err)
+	}
 	if name != "" {
 		text = name + ": " + text
 	}
 	r.fault(0, text, repair)
-	if err := r.d.SkipValue(); err != nil {
-		return r.broken(err)
-	}
 	return true
 }
 
