@@ -90,7 +90,8 @@ func Fingerprint(file []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Warning is something unusual that does not stand against using the file.
+// Warning is something unusual that does not stand against using the file. Like
+// [Fault] it quotes no name: both end up in logs and in answers.
 type Warning struct {
 	Line int // from 1; 0 concerns the whole file
 	// Column counts characters from 1; 0 concerns the whole line.

@@ -154,11 +154,11 @@ func TestWarningsPointAtTheCharacter(t *testing.T) {
 		{"\n\n\"m\"\"ü\",\"x\"\"\u200bm\"", matching.Warning{Line: 3, Column: 12, Text: "U+200B inside the UCServer user name can't be seen on a screen"}},
 		{"a,b\rm\xfcller,max\r", matching.Warning{Line: 2, Column: 2, Text: "the file was read as Windows-1252: byte FC as ü; save it as CSV UTF-8 to be sure"}},
 		{"a,=cmd|'/c calc'!A1", matching.Warning{Line: 1, Column: 3, Text: "the UCServer user name begins with =: a spreadsheet takes it for a formula"}},
-		{"Ada@contoso.com,a\nada@contoso.com,b", matching.Warning{Line: 2, Text: "ada@contoso.com differs only in case from the Entra user name on line 1"}},
-		{"ada@contoso.com,a\nAda@contoso.com,b", matching.Warning{Line: 2, Text: "Ada@contoso.com differs only in case from the Entra user name on line 1"}},
-		{"Ada@contoso.com,a\nADA@contoso.com,b", matching.Warning{Line: 2, Text: "ADA@contoso.com differs only in case from the Entra user name on line 1"}},
-		{"b,bob\na,Bob", matching.Warning{Line: 2, Text: "Bob differs only in case from the UCServer user name on line 1"}},
-		{"a,Bob\nb,bob", matching.Warning{Line: 2, Text: "bob differs only in case from the UCServer user name on line 1"}},
+		{"Ada@contoso.com,a\nada@contoso.com,b", matching.Warning{Line: 2, Text: "the Entra user name differs only in case from the one on line 1"}},
+		{"ada@contoso.com,a\nAda@contoso.com,b", matching.Warning{Line: 2, Text: "the Entra user name differs only in case from the one on line 1"}},
+		{"Ada@contoso.com,a\nADA@contoso.com,b", matching.Warning{Line: 2, Text: "the Entra user name differs only in case from the one on line 1"}},
+		{"b,bob\na,Bob", matching.Warning{Line: 2, Text: "the UCServer user name differs only in case from the one on line 1"}},
+		{"a,Bob\nb,bob", matching.Warning{Line: 2, Text: "the UCServer user name differs only in case from the one on line 1"}},
 		{"Azure AD username,UCServer username\n", matching.Warning{Text: "the file names nobody"}},
 	} {
 		list, err := matching.Parse([]byte(row.file))

@@ -210,19 +210,19 @@ func (p *parser) name(title string, c cell) (string, bool) {
 // enter takes a line into the list.
 func (p *parser) enter(line Line) {
 	if before, ok := p.list.byLeft[line.UPN]; ok {
-		p.fault(line.Number, 0, fmt.Sprintf("%s is already matched on line %d", line.UPN, p.list.lines[before].Number),
+		p.fault(line.Number, 0, fmt.Sprintf("the Entra user name is already matched on line %d", p.list.lines[before].Number),
 			"keep one of the two lines")
 		return
 	}
 	if i, ok := p.list.byLeft[strings.ToLower(line.UPN)]; ok {
-		p.warnTwin(line.Number, line.UPN, "Entra", p.list.lines[i].Number)
+		p.warnTwin(line.Number, "Entra", p.list.lines[i].Number)
 	} else {
 		p.fold(p.foldedLeft, line.Number, line.UPN, "Entra")
 	}
 	if before, ok := p.seenName[line.Name]; ok {
-		p.warn(line.Number, 0, fmt.Sprintf("%s is also the UCServer name on line %d: who has it can't be told, so both are left out", line.Name, before))
+		p.warn(line.Number, 0, fmt.Sprintf("the UCServer user name is also on line %d: who has it can't be told, so both are left out", before))
 	} else if before, ok := p.seenName[strings.ToLower(line.Name)]; ok {
-		p.warnTwin(line.Number, line.Name, "UCServer", before)
+		p.warnTwin(line.Number, "UCServer", before)
 	} else {
 		p.fold(p.foldedName, line.Number, line.Name, "UCServer")
 	}
@@ -235,15 +235,15 @@ func (p *parser) enter(line Line) {
 func (p *parser) fold(seen map[string]int, line int, name, side string) {
 	folded := strings.ToLower(name)
 	if before, ok := seen[folded]; ok {
-		p.warnTwin(line, name, side, before)
+		p.warnTwin(line, side, before)
 	}
 	if folded != name {
 		seen[folded] = line
 	}
 }
 
-func (p *parser) warnTwin(line int, name, side string, before int) {
-	p.warn(line, 0, fmt.Sprintf("%s differs only in case from the %s user name on line %d", name, side, before))
+func (p *parser) warnTwin(line int, side string, before int) {
+	p.warn(line, 0, fmt.Sprintf("the %s user name differs only in case from the one on line %d", side, before))
 }
 
 // maxName bounds a name, in bytes, far above what either side allows and below
