@@ -244,6 +244,8 @@ type CallVerdict struct {
 	P50, P99 time.Duration
 	// P99AfterKill is of what happened, or was on its way, within 5 s after a kill.
 	P99AfterKill time.Duration
+	// Slowest is the person whose change took longest, after a kill or not.
+	Slowest string
 	// Late and LateAfterKill describe the slowest few.
 	Late, LateAfterKill []string
 }
@@ -269,6 +271,7 @@ func JudgeCalls(e CallEvidence) CallVerdict {
 	}
 	var v CallVerdict
 	var steady, disturbed []sample
+	var slowest sample
 	run := Evidence{Kills: e.Kills}
 	for user, list := range events {
 		for i, event := range list {
@@ -297,7 +300,35 @@ func JudgeCalls(e CallEvidence) CallVerdict {
 	}
 	v.P50, v.P99, v.Late = sum(steady)
 	_, v.P99AfterKill, v.LateAfterKill = sum(disturbed)
+	for _, s := range slices.Concat(steady, disturbed) {
+		if s.took > slowest.took {
+			slowest, v.Slowest = s, s.event.User
+		}
+	}
 	return v
+}
+
+// timeline tells a person's changes and writes in order, for whoever looks for the
+// cause of a late one.
+func (e CallEvidence) timeline(user string) []string {
+	var lines []string
+	for _, event := range e.Events {
+		if event.User == user {
+			lines = append(lines, fmt.Sprintf("%s on the phone %t, sent %s", clock(event.At), event.OnPhone, clock(event.Sent)))
+		}
+	}
+	for _, w := range e.Writes {
+		if w.user == user {
+			lines = append(lines, fmt.Sprintf("%s Graph: set %t, answered %d", clock(w.at), w.set, w.status))
+		}
+	}
+	for _, t := range e.Shown {
+		if t.User == user {
+			lines = append(lines, fmt.Sprintf("%s Teams shows %s", clock(t.At), t.text()))
+		}
+	}
+	slices.Sort(lines)
+	return lines
 }
 
 // sample is the latency of one event.

@@ -201,7 +201,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 			report.broken(name + ": " + breach)
 		}
 	}
-	report.judgeCalls(c, people, inboxes, run, asked)
+	report.judgeCalls(c, people, inboxes, run, asked, log)
 	return report, nil
 }
 
@@ -233,7 +233,7 @@ func (r *Report) wrong(list []string) int {
 
 // judgeCalls compares the phone with Teams, and says how quickly it came there.
 // asked is how many requests Graph had seen when the run began.
-func (r *Report) judgeCalls(c *cloud.Cloud, p *phones, inboxes map[string]*ucserver.Inbox, run Evidence, asked int) {
+func (r *Report) judgeCalls(c *cloud.Cloud, p *phones, inboxes map[string]*ucserver.Inbox, run Evidence, asked int, log func(string, ...any)) {
 	requests := c.Graph.Requests()
 	r.Throttled = throttledOf(requests)
 	for _, breach := range overstated(requests) {
@@ -253,6 +253,9 @@ func (r *Report) judgeCalls(c *cloud.Cloud, p *phones, inboxes map[string]*ucser
 	}
 	v := JudgeCalls(e)
 	r.Calls, r.CallChanges, r.CallsMeasured, r.LateCalls = v.Begun, v.Changes, v.Measured, append(v.Late, v.LateAfterKill...)
+	for _, line := range e.timeline(v.Slowest) {
+		log("  slowest: %s", line)
+	}
 	r.CallP50, r.CallP99, r.CallP99Killed = v.P50.Milliseconds(), v.P99.Milliseconds(), v.P99AfterKill.Milliseconds()
 }
 
