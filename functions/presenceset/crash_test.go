@@ -279,12 +279,12 @@ func TestTwoWritersOnTheSameSessionsNeverBothStore(t *testing.T) {
 // stalling is storage whose steps are slow once.
 type stalling struct {
 	storage.Written
-	once  sync.Once
-	stall chan struct{}
+	once           sync.Once
+	stalled, stall chan struct{}
 }
 
 func (s *stalling) Store(ctx context.Context, tenant string, steps int64, c session.Commit) (int64, error) {
-	s.once.Do(func() { <-s.stall })
+	s.once.Do(func() { close(s.stalled); <-s.stall })
 	return s.Written.Store(context.WithoutCancel(ctx), tenant, steps, c)
 }
 
@@ -294,11 +294,11 @@ func TestAStepOfAWriterThatLostTheLeaseDoesNotStopTheNextOne(t *testing.T) {
 	w.talks(ada)
 	ctx, cancel := context.WithCancel(t.Context())
 	old := w.process()
-	s := &stalling{Written: storage.Written{Storage: w.storage}, stall: make(chan struct{})}
+	s := &stalling{Written: storage.Written{Storage: w.storage}, stalled: make(chan struct{}), stall: make(chan struct{})}
 	old.Written = s
 	gone := make(chan struct{})
 	go func() { _ = old.Run(ctx, w.wakeup()); close(gone) }()
-	w.eventually("the old one has the lease", func() bool { return w.writer().Holder != "" })
+	<-s.stalled
 	cancel()
 	w.pass(6 * time.Second)
 	// The next one has read the sessions when the old one's step lands.
@@ -323,4 +323,30 @@ type landing struct {
 func (l *landing) Store(ctx context.Context, tenant string, steps int64, c session.Commit) (int64, error) {
 	l.once.Do(l.land)
 	return l.Written.Store(ctx, tenant, steps, c)
+}
+
+// sluggish is storage in which a step takes so long that the lease is about to end.
+type sluggish struct {
+	storage.Written
+	w    *world
+	once sync.Once
+}
+
+func (s *sluggish) Store(ctx context.Context, tenant string, steps int64, c session.Commit) (int64, error) {
+	next, err := s.Written.Store(ctx, tenant, steps, c)
+	s.once.Do(func() { s.w.pass(4500 * time.Millisecond) })
+	return next, err
+}
+
+func TestNothingIsSentShortlyBeforeTheLeaseEnds(t *testing.T) {
+	w := newWorld(t)
+	ada, f := w.hire(), w.process()
+	f.Written = &sluggish{Written: storage.Written{Storage: w.storage}, w: w}
+	w.talks(ada)
+	w.run(f)
+	w.calls(0, 0)
+	w.pass(6 * time.Second)
+	w.run(f)
+	w.calls(1, 0)
+	w.shows(ada, busy)
 }

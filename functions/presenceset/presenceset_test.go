@@ -8,7 +8,6 @@ import (
 	"time"
 
 	sim "procallteams/dev/graph"
-	"procallteams/functions/presenceset"
 	"procallteams/internal/calls"
 	"procallteams/internal/consent"
 	"procallteams/internal/presence"
@@ -88,21 +87,19 @@ func TestWhatComesWhileACallIsUnderWayWaitsForItsAnswer(t *testing.T) {
 func TestASlowCallHoldsUpNobodyElse(t *testing.T) {
 	w := newWorld(t)
 	slow, f := w.hire(), w.process()
-	w.teams.Inject(sim.Fault{Kind: sim.Latency, Path: string(slow), Milliseconds: 3000, Count: 1})
+	w.teams.Inject(sim.Fault{Kind: sim.Latency, Path: string(slow), Milliseconds: 6000, Count: 1})
 	w.talks(slow)
 	done := make(chan struct{})
 	go func() { w.run(f); close(done) }()
 	w.eventually("the slow call is under way", func() bool { return w.session(slow).Call.Open })
-	for range 3 {
+	for range 2 {
 		other := w.hire()
 		w.talks(other)
 		w.eventually("another's call shows", func() bool { return w.shown(other) == busy })
 		w.hangsUp(other)
 		w.eventually("another's call ends", func() bool { return w.shown(other) == free })
-		if w.session(slow).Call.Open == false {
-			t.Skip("this machine is too slow to tell")
-		}
 	}
+	w.shows(slow, free)
 	<-done
 	w.shows(slow, busy)
 }
@@ -513,5 +510,3 @@ func TestOneReportCostsSevenOperations(t *testing.T) {
 		t.Errorf("%d operations when nothing is due: %v", n, w.wire.Counts())
 	}
 }
-
-var _ = presenceset.Slice
