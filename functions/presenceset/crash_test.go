@@ -334,17 +334,29 @@ type sluggish struct {
 
 func (s *sluggish) Store(ctx context.Context, tenant string, steps int64, c session.Commit) (int64, error) {
 	next, err := s.Written.Store(ctx, tenant, steps, c)
-	s.once.Do(func() { s.w.pass(4500 * time.Millisecond) })
+	s.once.Do(func() { s.w.pass(4700 * time.Millisecond) })
 	return next, err
+}
+
+// watchful is Graph that is only called while the lease lasts.
+type watchful struct {
+	presenceset.Graph
+	w *world
+}
+
+func (g watchful) SetPresence(ctx context.Context, token secret.Text, user presence.UserID, id string, pair presence.Settable, lasts presence.Lifetime) error {
+	if left := g.w.writer().Until.Sub(g.w.clock()); left < 500*time.Millisecond {
+		g.w.t.Errorf("called %s before the lease ends", left)
+	}
+	return g.Graph.SetPresence(ctx, token, user, id, pair, lasts)
 }
 
 func TestNothingIsSentShortlyBeforeTheLeaseEnds(t *testing.T) {
 	w := newWorld(t)
 	ada, f := w.hire(), w.process()
-	f.Written = &sluggish{Written: storage.Written{Storage: w.storage}, w: w}
+	f.Written, f.Graph = &sluggish{Written: storage.Written{Storage: w.storage}, w: w}, watchful{w.graph, w}
 	w.talks(ada)
 	w.run(f)
-	w.calls(0, 0)
 	w.pass(6 * time.Second)
 	w.run(f)
 	w.calls(1, 0)
