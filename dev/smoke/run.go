@@ -169,9 +169,10 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	c.Wire.Reset()
 	asked := len(c.Graph.Requests())
 
-	run := Evidence{Begin: time.Now()}
+	run, busy := Evidence{Begin: time.Now()}, spent(c)
 	report.Missed = move(ctx, c, killer, people, o, log)
 	run.End = time.Now()
+	log("processor time: %s", since(busy, spent(c)))
 	log("the movement has ended; waiting until both consumers are equal to Teams")
 	settled, late := settle(ctx, c, inboxes, people, o.Settle, o.Hold, log)
 	if late != nil {
