@@ -2,6 +2,7 @@ package directory
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -51,6 +52,21 @@ func inOrder[T any](people []T, id func(*T) string) []T {
 	return ordered
 }
 
+// Equal reports whether both say the same.
+func (a *Accounts) Equal(other *Accounts) bool {
+	return slices.EqualFunc(a.People, other.People, equalAccounts) && maps.EqualFunc(a.Groups, other.Groups, Members.Equal)
+}
+
+func equalAccounts(a, b matching.Account) bool {
+	return a.ID == b.ID && a.UPN == b.UPN && a.Mail == b.Mail && a.OnPremisesUPN == b.OnPremisesUPN && a.SAM == b.SAM && a.Domain == b.Domain &&
+		a.ImmutableID == b.ImmutableID && a.SID == b.SID && a.Disabled == b.Disabled && a.Guest == b.Guest && slices.Equal(a.Proxies, b.Proxies)
+}
+
+// Equal reports whether both say the same.
+func (m Members) Equal(other Members) bool {
+	return m.Name == other.Name && m.Deleted == other.Deleted && slices.Equal(m.Accounts, other.Accounts)
+}
+
 // Find returns the account with this id.
 func (a *Accounts) Find(id presence.UserID) (matching.Account, bool) {
 	i, ok := slices.BinarySearchFunc(a.People, id, func(a matching.Account, id presence.UserID) int {
@@ -92,10 +108,17 @@ type AccountsRef struct {
 	Basic bool `json:"basic,omitempty"`
 	// Link is where changes go on; empty when they have to be read from the start.
 	Link string `json:"link,omitempty"`
-	// GroupsAt is when the members of groups were last looked at.
+	// GroupsAt is when the members of groups were last read; GroupsOf tells sets of
+	// groups apart: it is that of those whose members are all known.
 	GroupsAt time.Time `json:"groupsAt,omitzero"`
+	GroupsOf string    `json:"groupsOf,omitempty"`
 	// Draft is a reading from the start that is not complete yet.
 	Draft Draft `json:"draft,omitzero"`
+	// Error says why nothing could be read, and since when; empty after a success.
+	// Wait is until when Graph asked to leave its directory alone.
+	Error      string    `json:"error,omitempty"`
+	ErrorSince time.Time `json:"errorSince,omitzero"`
+	Wait       time.Time `json:"wait,omitzero"`
 	// Swept is when blobs that nobody points at were last looked for.
 	Swept time.Time `json:"swept,omitzero"`
 
@@ -107,6 +130,7 @@ type Draft struct {
 	Blob  string    `json:"blob,omitempty"`
 	Link  string    `json:"link,omitempty"`
 	Began time.Time `json:"began,omitzero"`
+	Basic bool      `json:"basic,omitempty"` // read with a user grant
 }
 
 // UsersRef points at the stored users of UCServer. The zero one means that no list

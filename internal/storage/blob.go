@@ -5,9 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 )
 
@@ -65,4 +68,36 @@ func (s *Storage) DeleteBlob(ctx context.Context, name string) error {
 		return nil
 	}
 	return fmt.Errorf("delete blob: %w", clean(err))
+}
+
+// storedBlob is a blob's name and when it was written.
+type storedBlob struct {
+	name string
+	at   time.Time
+}
+
+// blobsIn lists the blobs whose names begin with prefix: one storage operation per
+// 5,000.
+func (s *Storage) blobsIn(ctx context.Context, prefix string) iter.Seq2[storedBlob, error] {
+	return func(yield func(storedBlob, error) bool) {
+		pager := s.blobs.NewListBlobsFlatPager(s.container, &azblob.ListBlobsFlatOptions{Prefix: &prefix})
+		for pager.More() {
+			page, err := pager.NextPage(ctx)
+			if hasCode(err, "ContainerNotFound") {
+				return
+			}
+			if err != nil {
+				yield(storedBlob{}, fmt.Errorf("list blobs: %w", clean(err)))
+				return
+			}
+			for _, item := range page.Segment.BlobItems {
+				if item.Name == nil || item.Properties == nil || item.Properties.LastModified == nil {
+					continue
+				}
+				if !yield(storedBlob{*item.Name, *item.Properties.LastModified}, nil) {
+					return
+				}
+			}
+		}
+	}
 }

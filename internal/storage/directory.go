@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"procallteams/internal/directory"
 )
@@ -65,6 +67,9 @@ func (s *Storage) PutAccounts(ctx context.Context, tenant string, old directory.
 		return directory.AccountsRef{}, err
 	}
 	s.discard(ctx, nil, old.Blob)
+	if old.Draft.Blob != ref.Draft.Blob {
+		s.discard(ctx, nil, old.Draft.Blob)
+	}
 	return ref, nil
 }
 
@@ -84,11 +89,17 @@ func (s *Storage) PutDraft(ctx context.Context, tenant string, old directory.Acc
 	return ref, nil
 }
 
-// PointAtAccounts stores a pointer whose blobs are those that old points at.
+// PointAtAccounts stores a pointer to the same accounts; a draft that it does not
+// point at any more is removed.
 func (s *Storage) PointAtAccounts(ctx context.Context, tenant string, old, next directory.AccountsRef) (directory.AccountsRef, error) {
 	var err error
-	next.Version, err = s.pointAt(ctx, tenant, RowAccounts, old.Version, next)
-	return next, err
+	if next.Version, err = s.pointAt(ctx, tenant, RowAccounts, old.Version, next); err != nil {
+		return directory.AccountsRef{}, err
+	}
+	if old.Draft.Blob != next.Draft.Blob {
+		s.discard(ctx, nil, old.Draft.Blob)
+	}
+	return next, nil
 }
 
 // Accounts reads the accounts that ref points at; [ErrNotFound] when another
@@ -220,4 +231,30 @@ func (s *Storage) discard(ctx context.Context, swap error, blobs ...string) {
 			_ = s.DeleteBlob(ctx, blob)
 		}
 	}
+}
+
+// SweepDirectories removes blobs written before a time that nothing points at, and
+// returns how many. What is written after the pointers were read is younger.
+func (s *Storage) SweepDirectories(ctx context.Context, tenant string, before time.Time) (int, error) {
+	now, err := s.Now(ctx, tenant)
+	if err != nil {
+		return 0, err
+	}
+	used := []string{now.Directory.Blob, now.Directory.Report, now.Accounts.Blob, now.Accounts.Draft.Blob, now.Users.Blob, now.List.Blob}
+	removed := 0
+	for _, folder := range []string{"/directory/", "/accounts/", "/users/", "/matching/"} {
+		for blob, err := range s.blobsIn(ctx, tenant+folder) {
+			if err != nil {
+				return removed, err
+			}
+			if !blob.at.Before(before) || slices.Contains(used, blob.name) {
+				continue
+			}
+			if err := s.DeleteBlob(ctx, blob.name); err != nil {
+				return removed, err
+			}
+			removed++
+		}
+	}
+	return removed, nil
 }

@@ -1,0 +1,127 @@
+package directorysync
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"procallteams/internal/consent"
+	"procallteams/internal/directory"
+	"procallteams/internal/graph"
+	"procallteams/internal/matching/participation"
+	"procallteams/internal/presence"
+)
+
+// groups reads who is in the Entra groups that the rules name: those that are not
+// known yet, and every ten minutes all of them. One that was deleted has no members;
+// one that can't be read keeps those that it had.
+func (r *run) groups(ctx, asking context.Context) error {
+	ids := r.named()
+	set, due := setOf(ids), len(ids) > 0 && r.start.Sub(r.ref.GroupsAt) >= groupsEvery
+	if r.token.Kind == consent.User || r.next.GroupsOf == set && !due {
+		return nil // a person's consent does not tell who is in a group
+	}
+	if r.ref.Blob == "" && r.fresh == nil {
+		return nil // there is nobody yet
+	}
+	before, err := r.accounts(ctx)
+	if gone(err) {
+		return nil // the accounts are read anew by the next run
+	}
+	if err != nil {
+		return err
+	}
+	groups, failure := r.members(asking, ids, before.Groups, due)
+	r.next.GroupsOf = ""
+	if len(groups) == len(ids) {
+		r.next.GroupsOf = set
+	}
+	if due && (failure == nil || !stops(asking, failure)) {
+		r.next.GroupsAt = r.start.UTC()
+	}
+	if !maps.EqualFunc(groups, before.Groups, directory.Members.Equal) {
+		r.fresh = &directory.Accounts{People: before.People, Groups: groups}
+	}
+	return failure
+}
+
+// stops reports whether it is of no use to ask for another group now.
+func stops(asking context.Context, failure error) bool {
+	_, throttled := errors.AsType[*graph.ThrottledError](failure)
+	refusal, ok := errors.AsType[*graph.Error](failure)
+	return throttled || ok && refusal.Refused() || asking.Err() != nil
+}
+
+// setOf tells sets of ids apart; empty for none.
+func setOf(ids []string) string {
+	if len(ids) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(strings.Join(ids, " ")))
+	return hex.EncodeToString(sum[:8])
+}
+
+// named are the ids of the Entra groups in the rules of both directions, in order.
+func (r *run) named() []string {
+	var ids []string
+	for _, rules := range []participation.Rules{r.settings.TeamsToProCall.Rules(), r.settings.ProCallToTeams.Rules()} {
+		for _, list := range [][]participation.Group{rules.Groups, rules.ExcludedGroups, rules.Pilot} {
+			for _, group := range list {
+				if group.Source == participation.Entra {
+					ids = append(ids, group.ID)
+				}
+			}
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// members reads groups, all or those that are not known; the last failure is
+// returned.
+func (r *run) members(asking context.Context, ids []string, before map[string]directory.Members, all bool) (map[string]directory.Members, error) {
+	groups := make(map[string]directory.Members, len(ids))
+	var failure error
+	for _, id := range ids {
+		known, ok := before[id]
+		if ok {
+			groups[id] = known
+		}
+		if ok && !all || failure != nil && stops(asking, failure) {
+			continue
+		}
+		group, err := r.group(asking, id)
+		if err != nil {
+			failure = err
+			continue
+		}
+		groups[id] = group
+	}
+	return groups, failure
+}
+
+// group reads one group.
+func (r *run) group(asking context.Context, id string) (directory.Members, error) {
+	group, err := r.Graph.Group(asking, r.token.Value, id)
+	var members []presence.UserID
+	if err == nil {
+		for user, failed := range r.Graph.GroupMembers(asking, r.token.Value, id) {
+			if err = failed; err != nil {
+				break
+			}
+			members = append(members, user)
+		}
+	}
+	if _, gone := errors.AsType[*graph.NoGroupError](err); gone {
+		return directory.Members{Deleted: true}, nil
+	}
+	if err != nil {
+		return directory.Members{}, err
+	}
+	slices.Sort(members)
+	return directory.Members{Name: group.Name, Accounts: slices.Compact(members)}, nil
+}
