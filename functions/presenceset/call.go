@@ -43,10 +43,12 @@ var (
 
 // launch makes the call beside the turn.
 func (t *turn) launch(f *flight) {
+	t.underway.Add(1)
 	go func() {
 		ctx, cancel := context.WithTimeout(t.calling, callTime)
 		defer cancel()
 		f.answer, f.err = t.call(ctx, f)
+		t.underway.Add(-1)
 		t.results <- f
 	}()
 }

@@ -22,7 +22,7 @@ const (
 // renewals last, and returns the calls to make once their intents are stored.
 func (t *turn) plan(ctx context.Context) []*flight {
 	now := t.Now().UTC()
-	t.again = time.Time{}
+	t.again, t.planned = time.Time{}, 0
 	var flights []*flight
 	blocked := false
 	for i, id := range t.queue(now) {
@@ -44,6 +44,7 @@ func (t *turn) plan(ctx context.Context) []*flight {
 			next.Begin(now, step, t.view.Settings.ClientID)
 			f.clientID = next.Call.ClientID
 			t.flying[id] = f
+			t.planned++
 			flights = append(flights, f)
 		}
 		t.settle(id, p, next, step, folded, now)
@@ -125,7 +126,7 @@ func (t *turn) fold(s session.Session) (session.Session, bool) {
 
 // may reports whether a call may be made now, and takes its part of the budget.
 func (t *turn) may(ctx context.Context, now time.Time, step session.Step) bool {
-	if t.barred || !now.Before(t.end) || len(t.flying) >= inFlight {
+	if t.barred || !now.Before(t.end) || len(t.flying) == cap(t.results) || int(t.underway.Load())+t.planned >= inFlight {
 		return false
 	}
 	if t.until.After(now) {

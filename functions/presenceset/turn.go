@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -49,8 +50,12 @@ type turn struct {
 	order   []presence.UserID
 	dueRead time.Time
 
-	flying  map[presence.UserID]*flight
-	results chan *flight
+	// flying are the calls whose answer was not taken in; underway counts those that
+	// have none yet, planned those that are about to be made.
+	flying   map[presence.UserID]*flight
+	results  chan *flight
+	underway atomic.Int32
+	planned  int
 	// calling ends when the lease is lost.
 	calling context.Context
 
@@ -72,7 +77,7 @@ type turn struct {
 // begin looks whether there is something to do, and takes the lease then. nil:
 // there is not, or somebody else does it.
 func (f *Function) begin(ctx context.Context, tenant string, end time.Time, woken bool) (*turn, error) {
-	t := &turn{Function: f, end: end, flying: map[presence.UserID]*flight{}, results: make(chan *flight, inFlight), changed: map[presence.UserID]bool{}}
+	t := &turn{Function: f, end: end, flying: map[presence.UserID]*flight{}, results: make(chan *flight, 2*inFlight), changed: map[presence.UserID]bool{}}
 	looked := f.Now()
 	view, err := f.Look(ctx, tenant)
 	if err != nil {
