@@ -26,8 +26,8 @@ func (r *run) compare(batches []batch) {
 		if b.err != nil {
 			if r.unheard(r.ids[b.from]) {
 				r.silence(b)
-			} else if len(r.removed) > 0 {
-				r.rename(r.people[b.from:b.to])
+			} else {
+				r.restate(r.people[b.from:b.to])
 			}
 			continue
 		}
@@ -127,13 +127,17 @@ func (r *run) silence(b *batch) {
 	}
 }
 
-// rename publishes what is known about the renamed of people for whom there is no
-// answer.
-func (r *run) rename(people []*directory.Person) {
+// restate publishes what is known about people for whom there is no answer, as far
+// as an edit of names or of the mapping makes something else of it.
+func (r *run) restate(people []*directory.Person) {
 	for _, person := range people {
-		if held, ok := r.book.Get(person.ID); ok && r.removed[person.ID] == feed.Renamed {
+		held, ok := r.book.Get(person.ID)
+		if !ok {
+			continue
+		}
+		if outcome := r.mapping.Again(held.Outcome); outcome != held.Outcome || r.removed[person.ID] == feed.Renamed {
 			held.User, held.UCID = person.Name, person.UCID
-			r.put(held, held.Outcome, held.Sequence, held.ObservedAt)
+			r.put(held, outcome, held.Sequence, held.ObservedAt)
 		}
 	}
 }
@@ -147,10 +151,10 @@ func (r *run) person(i int, state presence.State, at time.Time) {
 	switch {
 	case state.Availability == "":
 		if !r.gone(person.ID, held) {
-			if !ok || same(held, person) {
+			outcome, sequence, at = r.mapping.Again(held.Outcome), held.Sequence, held.ObservedAt
+			if !ok || outcome == held.Outcome && same(held, person) {
 				return
 			}
-			outcome, sequence, at = held.Outcome, held.Sequence, held.ObservedAt // renamed
 			break
 		}
 		outcome, sequence = presence.Withdrawn(presence.FromMissing), held.Sequence
@@ -158,7 +162,7 @@ func (r *run) person(i int, state presence.State, at time.Time) {
 		if !ok {
 			return
 		}
-		outcome, sequence, at = held.Outcome, held.Sequence, held.ObservedAt
+		outcome, sequence, at = r.mapping.Again(held.Outcome), held.Sequence, held.ObservedAt
 	default:
 		outcome = r.outcomeOf(person.ID, state, at)
 	}

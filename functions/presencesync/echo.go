@@ -57,11 +57,11 @@ func (r *run) readSessions(ctx context.Context) *failure {
 // outcomeOf judges a state that Graph answered with.
 func (r *run) outcomeOf(id presence.UserID, state presence.State, at time.Time) presence.Outcome {
 	if len(r.echo.sessions) == 0 {
-		return presence.OutcomeOf(state)
+		return r.mapping.OutcomeOf(state)
 	}
 	s, ok := r.echo.sessions[id]
 	if !ok || !s.Echo(state, at) {
-		return presence.OutcomeOf(state)
+		return r.mapping.OutcomeOf(state)
 	}
 	if s.Lingers(state, at) && r.news(id) {
 		r.echo.lingering = append(r.echo.lingering, id)

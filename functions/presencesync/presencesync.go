@@ -138,6 +138,7 @@ type run struct {
 	*tenant
 	now      storage.Now
 	settings settings.Integration // with app settings applied
+	mapping  presence.Mapping
 	start    time.Time
 	beat     health.Heartbeat
 	feed     *storage.Feed
@@ -154,6 +155,7 @@ type run struct {
 func (f *Function) newRun(ctx context.Context, now storage.Now, start time.Time) *run {
 	r := &run{Function: f, tenant: f.tenant, now: now, start: start, beat: now.Heartbeat, feed: f.Storage.Feed(f.tenant.id), log: host.Log(ctx, f.Log), removed: map[presence.UserID]feed.RemovedReason{}}
 	r.settings, _ = now.Settings.Override(f.Settings.Overrides)
+	r.mapping = presence.NewMapping(r.settings.Mapping.Overrides())
 	r.beat.Attempt = start.UTC()
 	r.beat.Requests, r.beat.Failed, r.beat.Changes = 0, 0, 0
 	return r
@@ -198,7 +200,6 @@ func (r *run) lookUp(ctx context.Context) {
 		r.odd.add("directory not made", 1)
 		r.log.Warn("who takes part is not known anew; what was known serves", "error", r.unknown.Error())
 	}
-	r.beat.Unmatched, r.beat.Ambiguous = r.now.Directory.Unmatched, r.now.Directory.Ambiguous
 }
 
 // publish appends, wakes the pusher and stores the heartbeat, in this order. A
@@ -225,6 +226,7 @@ func (r *run) publish(ctx context.Context) error {
 		}
 	}
 	r.tellWriter(ctx) // after the append: the writer decides by what is published
+	r.beat.Unmatched, r.beat.Ambiguous = r.now.Directory.Unmatched, r.now.Directory.Ambiguous
 	r.beat.Oddities, r.beat.Missing = r.odd.copy(), r.packMissing()
 	r.beat.Millis = r.Now().Sub(r.start).Milliseconds()
 	if err := r.Storage.Beat(ctx, r.tenant.id, r.beat); err != nil {
@@ -258,7 +260,7 @@ func (r *run) fail(failure *failure) {
 		r.withdraw(presence.FromStale)
 		return
 	}
-	r.rename(r.people)
+	r.restate(r.people)
 }
 
 func (r *run) note(what string, failure *failure) {

@@ -197,6 +197,7 @@ func differences(a, b settings.Integration) []string {
 		{"credential", a.Credential == b.Credential},
 		{"teamsToProCall", a.TeamsToProCall == b.TeamsToProCall},
 		{"proCallToTeams", a.ProCallToTeams == b.ProCallToTeams},
+		{"mapping", a.Mapping == b.Mapping},
 		{"alsoWrite", a.AlsoWrite == b.AlsoWrite},
 		{"onlySignedIn", a.OnlySignedIn == b.OnlySignedIn},
 		{"paused", a.Paused == b.Paused},

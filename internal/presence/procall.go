@@ -88,14 +88,9 @@ func ruleFor(availability Availability, activity Activity) rule {
 	return byAvailability[PresenceUnknown]
 }
 
-// OutcomeOf returns what a state that Graph holds now means to UCServer.
-func OutcomeOf(s State) Outcome {
-	s = Classic(s)
-	return Outcome{
-		Availability: s.Availability, Activity: s.Activity, OutOfOffice: s.OutOfOffice, Source: FromTeams,
-		ProCall: ruleFor(s.Availability, s.Activity).contribution,
-	}
-}
+// OutcomeOf returns what a state that Graph holds now means to UCServer by the
+// original's table alone.
+func OutcomeOf(s State) Outcome { return Mapping{}.OutcomeOf(s) }
 
 // EchoOf returns what a state means that is the bridge's own: it is shown as
 // Graph holds it and contributes nothing.
@@ -126,11 +121,13 @@ type ProCall struct {
 // AsnPresenceStateFlags. Manual presences are numbered differently.
 const (
 	rawBusy         = 2
+	rawAbsent       = 3
 	rawDoNotDisturb = 4
 	rawCall         = 0x04000000
 )
 
-// View returns the outcome as the HTTP contract shows it.
+// View returns the outcome as the HTTP contract shows it. Icon and label are those
+// of Teams, whatever an installation makes of it.
 func (o Outcome) View() ProCall {
 	r := ruleFor(o.Availability, o.Activity)
 	view := ProCall{Reasons: []string{}, Icon: r.icon, Label: r.label}
@@ -139,13 +136,15 @@ func (o Outcome) View() ProCall {
 		view.Raw = rawBusy
 	case ProCallDoNotDisturb:
 		view.Raw = rawDoNotDisturb
+	case ProCallAbsent:
+		view.Raw = rawAbsent
 	default:
 		return view
 	}
 	state := o.ProCall.State
 	view.State = &state
+	view.Reasons = append(view.Reasons, o.ProCall.Reasons.words()...)
 	if o.ProCall.Reasons&CallReason != 0 {
-		view.Reasons = append(view.Reasons, "call")
 		view.Raw |= rawCall
 	}
 	return view

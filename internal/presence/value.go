@@ -81,9 +81,18 @@ func ParseActivity[T string | []byte](text T) (Activity, bool) { return parse(ac
 // exact word as availability (inACall, with activity busy or outOfOffice), the
 // classic one has it as activity; a tenant that is moved from one to the other
 // must not look as if everybody had changed.
+//
+// An availability that is not known has the activity beside it as its neighbour,
+// when that is the word of a base presence: so it would be in the newer set.
 func Classic(s State) State {
 	base := Busy
 	switch s.Availability {
+	case PresenceUnknown:
+		switch a := Availability(s.Activity); a {
+		case Available, Away, BeRightBack, Busy, DoNotDisturb, Offline:
+			s.Availability, s.Activity = a, Activity(PresenceUnknown)
+		}
+		return s
 	case "InACall", "InAMeeting":
 	case "Presenting", Focusing:
 		base = DoNotDisturb
@@ -99,15 +108,27 @@ func Classic(s State) State {
 // ProCallState is the state that Teams contributes; empty contributes nothing.
 type ProCallState string
 
-// States of UCServer that Teams may cause (estos: which presence states are
-// transferred).
+// States of UCServer that Teams may cause. The original transfers the first two
+// (estos: which presence states are transferred); absent comes by an override only.
 const (
 	ProCallBusy         ProCallState = "busy"
 	ProCallDoNotDisturb ProCallState = "doNotDisturb"
+	ProCallAbsent       ProCallState = "absent"
 )
+
+var proCallStates = []ProCallState{ProCallBusy, ProCallDoNotDisturb, ProCallAbsent}
 
 // Reasons are the reason flags beside a state (UCServer AsnPresenceStateFlags).
 type Reasons uint8
 
 // CallReason says that a call or a joined meeting is the reason.
 const CallReason Reasons = 1
+
+const callWord = "call"
+
+func (r Reasons) words() []string {
+	if r&CallReason != 0 {
+		return []string{callWord}
+	}
+	return nil
+}

@@ -27,6 +27,9 @@ type Integration struct {
 	// TeamsToProCall reads presences for UCServer; ProCallToTeams writes calls.
 	TeamsToProCall Participation `json:"teamsToProCall"`
 	ProCallToTeams Participation `json:"proCallToTeams"`
+	// Mapping is what this installation changes in what a presence in Teams means to
+	// ProCall.
+	Mapping Mapping `json:"mapping"`
 	// AlsoWrite says what is written to Teams besides calls.
 	AlsoWrite AlsoWrite `json:"alsoWrite"`
 	// OnlySignedIn leaves people alone who are not signed in to Teams: a session of
@@ -127,11 +130,10 @@ func (i Integration) Validate() error {
 	fault(i.Credential != "" && i.Credential != SecretInKeyVault, `credential: must be "secret"`)
 	for name, direction := range i.directions() {
 		if err := direction.validate(); err != nil {
-			for text := range strings.SplitSeq(err.Error(), "\n") {
-				faults = append(faults, errors.New(name+": "+text))
-			}
+			faults = append(faults, sentences(name, err)...)
 		}
 	}
+	faults = append(faults, i.Mapping.faults()...)
 	fault(i.StaleAfter != 0 && (i.StaleAfter < 60 || i.StaleAfter > 86400), "staleAfterSeconds: must be 60 to 86400")
 	fault(i.GraphBudget != 0 && (i.GraphBudget < 30 || i.GraphBudget > 10000), "graphBudget: must be 30 to 10000 requests per 30 seconds")
 	fault(i.Retention != 0 && (i.Retention < 24 || i.Retention > 720), "retentionHours: must be 24 to 720")
@@ -142,6 +144,18 @@ func (i Integration) Validate() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// sentences are the lines of an error about a field.
+func sentences(field string, err error) (faults []error) {
+	for text := range strings.SplitSeq(err.Error(), "\n") {
+		separator := ": "
+		if strings.HasPrefix(text, "[") {
+			separator = "" // about a line of a list
+		}
+		faults = append(faults, errors.New(field+separator+text))
+	}
+	return faults
 }
 
 // directions are the two, under their JSON names.

@@ -132,6 +132,8 @@ func kindOf(text []byte) string {
 		return "array"
 	case bytes.HasPrefix(text, []byte("t")) || bytes.HasPrefix(text, []byte("f")):
 		return "bool"
+	case bytes.HasPrefix(text, []byte(`"`)):
+		return "string"
 	default:
 		return "number"
 	}
