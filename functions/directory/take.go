@@ -87,6 +87,14 @@ func (f *Function) Take(ctx context.Context, s Step) (*Receipt, error) {
 	}
 	f.turn.Lock()
 	defer f.turn.Unlock()
+	receipt, err := f.takeInto(ctx, s, now)
+	if errors.Is(err, ErrRace) && s.IfMatch+s.IfNoneMatch != "" {
+		err = ErrPrecondition
+	}
+	return receipt, err
+}
+
+func (f *Function) takeInto(ctx context.Context, s Step, now storage.Now) (*Receipt, error) {
 	if !s.Changes {
 		return f.replace(ctx, s, now)
 	}
@@ -99,7 +107,7 @@ func (f *Function) Take(ctx context.Context, s Step) (*Receipt, error) {
 		if !errors.Is(err, ErrRace) || try == maxTries {
 			return receipt, err
 		}
-		if now, _, err = f.now(ctx, tenant); err != nil {
+		if now, _, err = f.now(ctx, s.Tenant); err != nil {
 			return nil, err
 		}
 		if !s.matches(now.Users) {
@@ -229,8 +237,6 @@ func (f *Function) finish(ctx context.Context, s Step, now storage.Now, users *d
 	}
 	ref, err := f.Storage.PutUsers(ctx, s.Tenant, now.Users, users, directory.UsersRef{At: f.Now(), By: s.Who})
 	switch {
-	case errors.Is(err, storage.ErrChanged) && s.IfMatch+s.IfNoneMatch != "":
-		return ErrPrecondition
 	case errors.Is(err, storage.ErrChanged):
 		return ErrRace
 	case err != nil:

@@ -146,15 +146,36 @@ func check(t testing.TB, v validator.Validator, r *http.Request, answer *http.Re
 		}
 		return
 	}
+	body, _ := io.ReadAll(r.Body)
 	if answer.StatusCode < 300 {
-		if ok, faults := v.ValidateHttpRequest(r); !ok {
-			t.Errorf("%s although the request breaks the contract: %s", where, describe(faults))
+		for _, part := range parts(r.Header, body) {
+			r.Body = io.NopCloser(bytes.NewReader(part))
+			if ok, faults := v.ValidateHttpRequest(r); !ok {
+				t.Errorf("%s although the request breaks the contract: %s\n%s", where, describe(faults), part)
+			}
 		}
 	}
-	answer.Body = io.NopCloser(bytes.NewReader(content))
-	if ok, faults := v.ValidateHttpResponse(r, answer); !ok {
-		t.Errorf("%s, which breaks the contract: %s\n%s", where, describe(faults), content)
+	for _, part := range parts(answer.Header, content) {
+		answer.Body = io.NopCloser(bytes.NewReader(part))
+		if ok, faults := v.ValidateHttpResponse(r, answer); !ok {
+			t.Errorf("%s, which breaks the contract: %s\n%s", where, describe(faults), part)
+		}
 	}
+}
+
+// parts are what a schema of the document speaks of: the body, or each line of it
+// where it is lines of JSON.
+func parts(h http.Header, body []byte) [][]byte {
+	if h.Get("Content-Type") != "application/x-ndjson" {
+		return [][]byte{body}
+	}
+	var lines [][]byte
+	for line := range bytes.Lines(body) {
+		if len(bytes.TrimSpace(line)) > 0 {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 func describe(faults []*validation.ValidationError) string {

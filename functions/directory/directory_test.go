@@ -1,0 +1,535 @@
+package directory_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	function "procallteams/functions/directory"
+	"procallteams/internal/access"
+	"procallteams/internal/matching"
+	"procallteams/internal/presence"
+	"procallteams/internal/userlist"
+)
+
+func TestTheAnswerSaysForEachUserWhoTakesPartOrWhyNot(t *testing.T) {
+	w := held(t)
+	w.know(accounts...)
+	a := w.done(w.put("", listOf(
+		user("1", "ada@contoso.com"), user("2", "cleo@domain.local"), `{"id":"3","name":"twins","mail":"twins@contoso.com"}`, user("4", "nobody"))))
+	want := map[string]userlist.Result{"1": "takesPart", "2": "nearMiss", "3": "ambiguous", "4": "unmatched"}
+	if diff := cmp.Diff(want, a.of()); diff != "" {
+		t.Errorf("results (-want +got):\n%s", diff)
+	}
+	if ada := a.lines[0]; ada.Account.UPN != "ada@contoso.com" || ada.Match.Rule != "upn" || ada.TeamsToProCall.Rule != "everyone" || ada.ProCallToTeams.Rule != "nobody" {
+		t.Errorf("ada: %+v", ada)
+	}
+	if a.last.Count != 4 || !*a.last.Judged || !*a.last.Stored || *a.last.Added != 4 || a.last.Results["takesPart"] != 1 {
+		t.Errorf("the last line: %+v", a.last)
+	}
+	// Before a list was sent, everybody's UPN was taken for the name.
+	if diff := cmp.Diff(&userlist.Turns{Lost: 4}, a.last.Turns); diff != "" {
+		t.Errorf("what it does to accounts (-want +got):\n%s", diff)
+	}
+}
+
+func TestAListIsInForceWithTheNextSync(t *testing.T) {
+	w := held(t)
+	w.know(accounts...)
+	w.done(w.put("", listOf(user("1", "ada@contoso.com"))))
+	before := w.done(w.ask(http.MethodGet, "", nil))
+	w.sync()
+	after := w.done(w.ask(http.MethodGet, "", nil))
+	if before.text != after.text || after.lines[0].Result != userlist.TakesPart {
+		t.Errorf("the list says\n%sbefore the sync and\n%safter it", before.text, after.text)
+	}
+	a := w.done(w.put("?confirm=1", listOf(user("2", "bob@contoso.com"))))
+	if diff := cmp.Diff(&userlist.Turns{Gained: 1, Lost: 1}, a.last.Turns); diff != "" {
+		t.Errorf("what it does to accounts (-want +got):\n%s", diff)
+	}
+	if gone := a.lines[0]; gone.ID != "1" || gone.Effect != "removed" || gone.Turns != "lost" {
+		t.Errorf("who left: %+v", gone)
+	}
+}
+
+func TestUsersAreTakenInBeforeEntraIsKnown(t *testing.T) {
+	w := held(t)
+	a := w.done(w.put("", users(1)))
+	if a.lines[0].Result != userlist.NotJudged || *a.last.Judged || !*a.last.Stored {
+		t.Errorf("= %s", a.text)
+	}
+	if got := w.done(w.ask(http.MethodGet, "", nil)); got.lines[0].Result != userlist.NotJudged {
+		t.Errorf("= %s", got.text)
+	}
+}
+
+func TestTheListIsReadInPages(t *testing.T) {
+	w := held(t)
+	w.refused(w.ask(http.MethodGet, "", nil), 404, "no-user-list")
+	w.done(w.put("", listOf(`{"id":"a","name":"müller","upn":"u","samAccountName":"D\\s","objectGUID":"g","objectSID":"s","mail":"m","sip":"sip:x","groups":["Sales"]}`,
+		user("b", "b"), user("c/&+ü", "c"), user("d", "d"))))
+	var ids []string
+	after := ""
+	for {
+		page := w.done(w.ask(http.MethodGet, "?limit=2&after="+urlEscape(after), nil))
+		for _, line := range page.lines {
+			ids = append(ids, line.ID)
+		}
+		if after = page.last.Next; after == "" {
+			break
+		}
+	}
+	if !slices.Equal(ids, []string{"a", "b", "c/&+ü", "d"}) {
+		t.Errorf("the pages list %q", ids)
+	}
+	first := w.done(w.ask(http.MethodGet, "?limit=1", nil)).lines[0]
+	want := &userlist.User{ID: "a", Name: "müller", UPN: "u", SAM: `D\s`, ObjectGUID: "g", ObjectSID: "s", Mail: "m", SIP: "sip:x", Groups: []string{"Sales"}}
+	if diff := cmp.Diff(want, first.User); diff != "" {
+		t.Errorf("the user (-want +got):\n%s", diff)
+	}
+	if head := w.ask(http.MethodHead, "", nil, with("Accept-Encoding", "")); head.status != 200 || head.etag == "" || head.text != "" {
+		t.Errorf("HEAD = %d, ETag %s, %q", head.status, head.etag, head.text)
+	}
+}
+
+func urlEscape(text string) string {
+	return strings.NewReplacer("/", "%2F", "&", "%26", "+", "%2B").Replace(text)
+}
+
+func TestTheSameListAgainChangesNothing(t *testing.T) {
+	w := held(t)
+	w.know(accounts...)
+	first := w.done(w.put("", users(1, 2)))
+	ref := w.state().Users
+	again := w.done(w.put("", users(2, 1)))
+	if again.etag != first.etag || *again.last.Stored || again.lines[0].Effect != "unchanged" || w.state().Users != ref {
+		t.Errorf("= %s, ETag %s then %s", again.text, first.etag, again.etag)
+	}
+}
+
+func TestAListThatShrinksMuchHasToBeConfirmed(t *testing.T) {
+	w := held(t)
+	w.done(w.put("", users(1, 2, 3, 4, 5)))
+	w.done(w.put("", users(1, 2, 3, 4)))
+	before := w.stored()
+	a := w.refused(w.put("", users(1, 2)), 409, "list-shrinks")
+	if a.problem.Confirm == nil || *a.problem.Confirm != 2 || !strings.Contains(a.problem.Detail, "2 of 4 users would go") {
+		t.Errorf("= %s", a.text)
+	}
+	w.refused(w.put("?confirm=3", users(1, 2)), 409, "list-shrinks")
+	w.refused(w.put("", listOf()), 409, "list-shrinks")
+	if diff := cmp.Diff(before, w.stored()); diff != "" {
+		t.Errorf("a list that was refused did something:\n%s", diff)
+	}
+	w.done(w.put("?confirm=2", users(1, 2)))
+	w.done(w.put("?confirm=0", listOf()))
+	if got := w.state().Users; got.Blob == "" || got.Count != 0 {
+		t.Errorf("an empty list is a list: %+v", got)
+	}
+}
+
+func TestADryRunStoresNothing(t *testing.T) {
+	w := held(t)
+	w.know(accounts...)
+	w.done(w.put("", listOf(user("1", "ada@contoso.com"), user("2", "bob"))))
+	w.sync()
+	ref := w.state().Users
+	a := w.done(w.put("?dryRun=true", listOf(user("2", "bob@contoso.com"))))
+	if *a.last.Stored || a.lines[0].Turns != "lost" || a.lines[1].Turns != "gained" || a.etag == "" {
+		t.Errorf("= %s", a.text)
+	}
+	b := w.done(w.patch("?dryRun=true", listOf(`{"op":"put","user":{"id":"2","name":"bob@contoso.com"}}`)))
+	if *b.last.Stored || b.lines[0].Turns != "gained" || b.last.Turns.Gained != 1 {
+		t.Errorf("= %s", b.text)
+	}
+	if got := w.state().Users; got != ref {
+		t.Errorf("the list in force is %+v, not %+v", got, ref)
+	}
+	w.refused(w.put("?dryRun=1", users(1)), 400, "bad-request")
+}
+
+func TestSingleChanges(t *testing.T) {
+	w := held(t)
+	w.know(accounts...)
+	w.refused(w.patch("", listOf(`{"op":"remove","id":"1"}`)), 404, "no-user-list")
+	w.done(w.put("", listOf(user("1", "ada@contoso.com"), user("2", "old"))))
+	changes := listOf(`{"op":"put","user":{"id":"2","name":"bob@contoso.com"}}`, `{"op":"put","user":{"id":"3","name":"new"}}`, `{"op":"remove","id":"1"}`, `{"op":"remove","id":"9"}`)
+	a := w.done(w.patch("", changes))
+	var got []string
+	for _, line := range a.lines {
+		got = append(got, fmt.Sprint(line.ID, " ", line.Effect, " ", line.Result))
+	}
+	if want := []string{"2 changed takesPart", "3 added unmatched", "1 removed removed", "9 unchanged removed"}; !slices.Equal(got, want) {
+		t.Errorf("= %q; want %q", got, want)
+	}
+	if a.last.Count != 2 || *a.last.Added != 1 || *a.last.Changed != 1 || *a.last.Removed != 1 {
+		t.Errorf("the last line: %+v", a.last)
+	}
+	want := []matching.User{{ID: "2", Name: "bob@contoso.com"}, {ID: "3", Name: "new"}}
+	if diff := cmp.Diff(want, w.stored()); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+	again := w.done(w.patch("", changes))
+	if *again.last.Stored || again.etag != a.etag {
+		t.Errorf("once more: %s", again.text)
+	}
+	w.refused(w.patch("", listOf(`{"op":"put","user":{"id":"4","name":"new"}}`)), 422, "list-faulty")
+}
+
+func TestConditionsGuardTheList(t *testing.T) {
+	w := held(t)
+	w.refused(w.put("", users(1), with("If-Match", "*")), 412, "changed-meanwhile")
+	first := w.done(w.put("", users(1), with("If-None-Match", "*")))
+	w.refused(w.put("", users(1, 2), with("If-None-Match", "*")), 412, "changed-meanwhile")
+	second := w.done(w.put("", users(1, 2), with("If-Match", first.etag)))
+	w.refused(w.put("", users(1, 2, 3), with("If-Match", first.etag)), 412, "changed-meanwhile")
+	w.refused(w.patch("", listOf(`{"op":"remove","id":"u1"}`), with("If-Match", first.etag)), 412, "changed-meanwhile")
+	w.done(w.patch("", listOf(`{"op":"remove","id":"u1"}`), with("If-Match", `"x", W/`+second.etag)))
+	if got := w.stored(); len(got) != 1 || got[0].ID != "u2" {
+		t.Errorf("stored: %v", got)
+	}
+}
+
+// gated holds a body back until it is opened.
+type gated struct {
+	io.Reader
+	started chan<- struct{}
+	open    <-chan struct{}
+	once    sync.Once
+}
+
+func (g *gated) Read(p []byte) (int, error) {
+	g.once.Do(func() { close(g.started); <-g.open })
+	return g.Reader.Read(p)
+}
+
+func TestOfTwoListsAtOnceOneWins(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		match  bool
+		status int
+	}{{"without a condition", false, 409}, {"with a condition", true, 412}} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			etag := w.done(w.put("", users(1))).etag
+			var conditions []request
+			if test.match {
+				conditions = append(conditions, with("If-Match", etag))
+			}
+			started, open := make(chan struct{}), make(chan struct{})
+			slow := make(chan answer)
+			body := users(1, 2)
+			go func() {
+				r := append(slices.Clone(conditions), func(r *http.Request) { r.ContentLength = int64(len(body)) })
+				slow <- w.ask(http.MethodPut, "", &gated{Reader: strings.NewReader(body), started: started, open: open}, r...)
+			}()
+			<-started
+			second := &world{t: t, token: w.token, handler: another(w)}
+			second.done(second.put("", users(1, 3), conditions...))
+			close(open)
+			w.refused(<-slow, test.status, "changed-meanwhile")
+			if got := w.stored(); len(got) != 2 || got[1].ID != "u3" {
+				t.Errorf("in force: %v", got)
+			}
+		})
+	}
+}
+
+// another is the same function in another process, with a lock of its own.
+func another(w *world) http.Handler {
+	f := w.function
+	return w.gate.Either(access.Directory, (&function.Function{Storage: f.Storage, Settings: f.Settings, Audit: f.Audit, Now: f.Now, Log: f.Log}).ServeCaller)
+}
+
+func TestChangesAreMadeInWhateverListIsInForce(t *testing.T) {
+	w := newWorld(t)
+	w.done(w.put("", users(1, 2)))
+	body := listOf(`{"op":"put","user":{"id":"u9","name":"nine"}}`)
+	started, open := make(chan struct{}), make(chan struct{})
+	slow := make(chan answer)
+	go func() {
+		slow <- w.ask(http.MethodPatch, "", &gated{Reader: strings.NewReader(body), started: started, open: open}, func(r *http.Request) { r.ContentLength = int64(len(body)) })
+	}()
+	<-started
+	second := &world{t: t, token: w.token, handler: another(w)}
+	second.done(second.put("", users(1, 2, 3)))
+	close(open)
+	w.done(<-slow)
+	if got := w.stored(); len(got) != 4 {
+		t.Errorf("in force: %v", got)
+	}
+}
+
+func TestUploadsAtOnceLeaveOneWholeList(t *testing.T) {
+	w := newWorld(t)
+	w.done(w.put("", users(1)))
+	const uploads = 8
+	answers := make([]answer, uploads)
+	var all sync.WaitGroup
+	for i := range uploads {
+		all.Go(func() {
+			one := &world{t: t, token: w.token, handler: another(w)}
+			answers[i] = one.put("", users(1, 10+i, 20+i))
+		})
+	}
+	all.Wait()
+	winner := -1
+	tag := w.done(w.ask(http.MethodHead, "", nil)).etag
+	for i, a := range answers {
+		switch {
+		case a.status == 200 && a.etag == tag:
+			winner = i
+		case a.status != 200:
+			w.refused(a, 409, "changed-meanwhile")
+		}
+	}
+	if got := w.stored(); winner < 0 || len(got) != 3 || got[1].ID != fmt.Sprintf("u%d", 10+winner) {
+		t.Errorf("in force: %v; the last to win was upload %d", got, winner)
+	}
+}
+
+func TestAnUploadThatBreaksOffLeavesTheOldList(t *testing.T) {
+	w := newWorld(t)
+	w.done(w.put("", users(1, 2)))
+	before := w.state().Users
+	server := httptest.NewServer(w.handler)
+	t.Cleanup(server.Close)
+	whole := users(1, 2, 3)
+	for _, n := range []int{0, 1, len(whole) / 2, len(whole) - 2} {
+		ctx := t.Context()
+		r, err := http.NewRequestWithContext(ctx, http.MethodPut, server.URL+"/api/v1/directory", io.MultiReader(strings.NewReader(whole[:n]), cut{}))
+		w.must(err)
+		r.ContentLength = int64(len(whole))
+		r.Header.Set("Authorization", "Bearer "+w.token)
+		r.Header.Set("Content-Type", "application/x-ndjson")
+		if answer, err := server.Client().Do(r); err == nil {
+			_ = answer.Body.Close()
+			if answer.StatusCode == 200 {
+				t.Errorf("cut off after %d bytes: %s", n, answer.Status)
+			}
+		}
+	}
+	if got := w.state().Users; got != before {
+		t.Errorf("the list in force is %+v, not %+v", got, before)
+	}
+	broken := w.refused(w.put("", "", func(r *http.Request) {
+		r.ContentLength, r.Body = int64(len(whole)), io.NopCloser(io.MultiReader(strings.NewReader(whole[:9]), cut{}))
+	}), 400, "bad-request")
+	if !strings.Contains(broken.problem.Detail, "did not arrive completely") {
+		t.Errorf("= %s", broken.text)
+	}
+}
+
+// cut is a connection that ends.
+type cut struct{}
+
+func (cut) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestAProcessThatDiesLeavesTheOldListOrTheNewOne(t *testing.T) {
+	w := newWorld(t)
+	w.know(accounts...)
+	w.done(w.put("", users(1, 2)))
+	whole, stored := users(1, 2, 3), false
+	for n := 1; !stored && n < 30; n++ {
+		// It dies when storage has answered for the nth time, without hearing of it.
+		ctx, die := context.WithCancel(t.Context())
+		var seen atomic.Int32
+		w.wire.OnResponse(func(string, *http.Request, int) {
+			if seen.Add(1) == int32(n) {
+				die()
+			}
+		})
+		a := w.put("", whole, func(r *http.Request) { *r = *r.WithContext(ctx) })
+		w.wire.OnResponse(nil)
+		die()
+		if a.status != 200 && a.status != 503 {
+			t.Fatalf("dead after answer %d: %d %s", n, a.status, a.text)
+		}
+		count := len(w.stored())
+		if stored = count == 3; count != 2 && count != 3 {
+			t.Fatalf("dead after answer %d: %d users in force", n, count)
+		}
+		if got := w.done(w.ask(http.MethodGet, "", nil)); got.last.Count != count {
+			t.Fatalf("dead after answer %d: %s", n, got.text)
+		}
+	}
+	if !stored {
+		t.Error("it was never stored")
+	}
+	if again := w.done(w.put("", whole)); *again.last.Stored || again.last.Count != 3 {
+		t.Errorf("sent once more: %s", again.text)
+	}
+}
+
+func TestRequestsThatAreNotAsTheContractSays(t *testing.T) {
+	w := held(t)
+	chunked := func(r *http.Request) { r.ContentLength = -1 }
+	dropped := func(r *http.Request) { r.ContentLength, r.Body = 0, http.NoBody }
+	huge := func(r *http.Request) { r.ContentLength = 100_000_001 }
+	for _, test := range []struct {
+		name   string
+		got    answer
+		status int
+		kind   string
+	}{
+		{"another method", w.ask(http.MethodPost, "", strings.NewReader(users(1))), 405, "method-not-allowed"},
+		{"in chunks", w.put("", users(1), chunked), 411, "length-required"},
+		{"in chunks that the host dropped", w.put("", "", dropped), 411, "length-required"},
+		{"nothing", w.put("", "", with("Content-Length", "0")), 422, "list-faulty"},
+		{"too long", w.put("", users(1), huge), 413, "batch-too-large"},
+		{"compressed", w.put("", users(1), with("Content-Encoding", "gzip")), 415, "unsupported-media-type"},
+		{"as a form", w.put("", users(1), with("Content-Type", "multipart/form-data; boundary=x")), 415, "unsupported-media-type"},
+		{"a parameter that does not exist", w.put("?force=1", users(1)), 400, "bad-request"},
+		{"a confirmation of nothing", w.put("?confirm=", users(1)), 400, "bad-request"},
+		{"changes are not confirmed", w.patch("?confirm=1", listOf()), 400, "bad-request"},
+		{"a page too large", w.ask(http.MethodGet, "?limit=200001", nil), 400, "bad-request"},
+		{"a place that is no id", w.ask(http.MethodGet, "?after="+strings.Repeat("x", 200), nil), 400, "bad-request"},
+		{"the wrong scope", w.put("", users(1), with("Authorization", "Bearer "+w.other)), 403, "scope-missing"},
+		{"nobody", w.put("", users(1), func(r *http.Request) { r.Header.Del("Authorization") }), 401, "sign-in-required"},
+	} {
+		t.Run(test.name, func(t *testing.T) { w.refused(test.got, test.status, test.kind) })
+	}
+	if w.state().Users.Blob != "" {
+		t.Error("something was stored")
+	}
+}
+
+func TestFaultsAreListedWithTheirLines(t *testing.T) {
+	w := held(t)
+	w.done(w.put("", users(1)))
+	a := w.refused(w.put("", listOf(user("1", "ada"), `{"id":"2"}`, `{"id":"3","name":}`, user("1", "eve"))), 422, "list-faulty")
+	var got []string
+	for _, f := range a.problem.Faults {
+		got = append(got, fmt.Sprintf("%d:%d", f.Line, f.Column))
+	}
+	if want := []string{"2:0", "3:18", "4:0"}; !slices.Equal(got, want) || a.problem.FaultCount != 3 {
+		t.Errorf("faults %q of %d; want %q\n%s", got, a.problem.FaultCount, want, a.text)
+	}
+	if got := w.stored(); len(got) != 1 || got[0].ID != "u1" {
+		t.Errorf("in force: %v", got)
+	}
+}
+
+func TestAnAdministratorMaySendTheList(t *testing.T) {
+	w := held(t)
+	session := w.administrator()
+	asAdministrator := func(r *http.Request) {
+		r.Header.Del("Authorization")
+		r.AddCookie(session)
+		r.Header.Set("Origin", "https://bridge.example")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	w.done(w.put("", users(1), asAdministrator))
+	var trail []access.Change
+	for change, err := range w.st.Changes(t.Context(), w.tenant) {
+		w.must(err)
+		if change.What == "users of UCServer sent" {
+			trail = append(trail, change)
+		}
+	}
+	if len(trail) != 1 || trail[0].Who != access.BySetupCode {
+		t.Errorf("the audit trail says %v", trail)
+	}
+	foreign := func(r *http.Request) {
+		asAdministrator(r)
+		r.Header.Set("Origin", "https://evil.example")
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+	}
+	w.refused(w.put("", users(1, 2), foreign), 403, "cross-origin")
+}
+
+func TestLogsNameNobody(t *testing.T) {
+	w := held(t)
+	const name = "ada.lovelace"
+	w.know(matching.Account{ID: "aaaaaaaa-0000-4000-8000-000000000001", UPN: name + "@contoso.com"})
+	w.done(w.put("", listOf(user("1", name+"@contoso.com"))))
+	w.refused(w.put("", listOf(`{"id":"1","name":"`+name, user(name, name))), 422, "list-faulty")
+	w.refused(w.put("?"+name+"=1", users(1)), 400, "bad-request")
+	if logs := w.logs.String(); strings.Contains(logs, name) || !strings.Contains(logs, "users of UCServer taken in") {
+		t.Errorf("logs:\n%s", logs)
+	}
+}
+
+// crowd is a list of n users as a directory has them, and the accounts that they
+// match.
+func crowd(n int) ([]byte, []matching.Account) {
+	var list bytes.Buffer
+	accounts := make([]matching.Account, n)
+	for i := range n {
+		fmt.Fprintf(&list, `{"id":"%032x","name":"first.last%06d@domain.local","upn":"first.last%06d@contoso.com","samAccountName":"CONTOSO\\fl%06d","objectGUID":"00112233-4455-6677-8899-%012x","objectSID":"S-1-5-21-1004336348-1177238915-682003330-%d","mail":"first.last%06d@contoso.com","sip":"sip:first.last%06d@contoso.com","groups":["Everybody","Department %d","Site %d"]}`+"\n",
+			i, i, i, i, i, i, i, i, i%300, i%40)
+		accounts[i] = matching.Account{
+			ID: presence.UserID(fmt.Sprintf("%08x-0000-4000-8000-000000000000", i)), UPN: fmt.Sprintf("first.last%06d@contoso.com", i), Mail: fmt.Sprintf("first.last%06d@contoso.com", i),
+			SAM: fmt.Sprintf("fl%06d", i), Domain: "contoso.com", Proxies: []string{fmt.Sprintf("SMTP:first.last%06d@contoso.com", i)},
+		}
+	}
+	fmt.Fprintf(&list, `{"count":%d}`, n)
+	return list.Bytes(), accounts
+}
+
+func BenchmarkUpload(b *testing.B) {
+	for _, n := range []int{1000, 100_000, 200_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			list, accounts := crowd(n)
+			w := newWorld(b)
+			w.know(accounts...)
+			b.SetBytes(int64(len(list)))
+			b.ReportAllocs()
+			server := httptest.NewServer(w.handler)
+			defer server.Close()
+			peak := watchHeap(b)
+			for i := 0; b.Loop(); i++ {
+				// Another list each time, or nothing would be stored.
+				body := bytes.Replace(list, []byte("sip:"), fmt.Appendf(nil, "sip:%d", i), 1)
+				r, err := http.NewRequestWithContext(b.Context(), http.MethodPut, server.URL+"/api/v1/directory", bytes.NewReader(body))
+				w.must(err)
+				r.Header.Set("Authorization", "Bearer "+w.token)
+				r.Header.Set("Content-Type", "application/x-ndjson")
+				answer, err := server.Client().Do(r)
+				w.must(err)
+				size, err := io.Copy(io.Discard, answer.Body)
+				w.must(err)
+				_ = answer.Body.Close()
+				if answer.StatusCode != 200 {
+					b.Fatal(answer.Status)
+				}
+				b.ReportMetric(float64(size)/1e6, "MB-answer")
+			}
+			b.ReportMetric(float64(peak())/(1<<20), "MiB-peak")
+		})
+	}
+}
+
+// watchHeap returns a function that tells how large the heap was at most.
+func watchHeap(b *testing.B) func() uint64 {
+	b.Helper()
+	done, result := make(chan struct{}), make(chan uint64)
+	go func() {
+		var most uint64
+		for ticker := time.NewTicker(20 * time.Millisecond); ; {
+			select {
+			case <-ticker.C:
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				most = max(most, m.HeapInuse)
+			case <-done:
+				ticker.Stop()
+				result <- most
+				return
+			}
+		}
+	}()
+	return func() uint64 { close(done); return <-result }
+}
