@@ -9,8 +9,9 @@ import (
 
 	"procallteams/dev/azurite"
 	"procallteams/functions/presencesync"
-	"procallteams/internal/matching"
+	"procallteams/internal/directory"
 	"procallteams/internal/graph"
+	"procallteams/internal/matching"
 	"procallteams/internal/presence"
 	"procallteams/internal/secret"
 	"procallteams/internal/session"
@@ -314,16 +315,21 @@ func TestWhenOnlyCallsAreWrittenTheDirectoryIsKept(t *testing.T) {
 		}
 		return directories, presences
 	}
-	for range 20 { // more than the minute after which a switched-off bridge reads anew
+	for range 20 {
 		if directories, presences := asked(); directories+presences != 0 {
 			t.Fatalf("%d requests for the directory and %d for presences; want none", directories, presences)
 		}
 	}
-	o.now = o.now.Add(16 * time.Minute)
-	if directories, presences := asked(); directories == 0 || presences != 0 {
-		t.Errorf("after 16 minutes: %d requests for the directory and %d for presences; want the directory alone", directories, presences)
+	bob := o.hire("bob@contoso.com")
+	o.reread()
+	o.tick()
+	if d, err = o.storage.Directory(t.Context(), o.look().Directory); err != nil {
+		t.Fatal(err)
 	}
-	if beat := o.look().Heartbeat; beat.Error != "" || !beat.AsOf.IsZero() || beat.Users != 1 {
+	if person, ok := d.Find(bob); !ok || !person.Writes || person.Reads {
+		t.Errorf("who came later is %+v, %t", person, ok)
+	}
+	if beat := o.look().Heartbeat; beat.Error != "" || !beat.AsOf.IsZero() || beat.Users != 0 {
 		t.Errorf("heartbeat = %+v", beat)
 	}
 	o.change(func(i *settings.Integration) { i.Paused = true })

@@ -12,9 +12,9 @@ import (
 
 	simulated "procallteams/dev/graph"
 	"procallteams/functions/presencesync"
-	"procallteams/internal/matching"
 	"procallteams/internal/graph"
 	"procallteams/internal/host"
+	"procallteams/internal/matching"
 	"procallteams/internal/presence"
 	"procallteams/internal/secret"
 	"procallteams/internal/settings"
@@ -116,13 +116,13 @@ func TestNothingIsRememberedAboutThoseWhoLeft(t *testing.T) {
 	o.tick()
 	ghost := o.hire("ghost@contoso.com")
 	o.teams.Inject(simulated.Fault{Kind: simulated.Missing, Path: "getPresencesByUserId", Users: []string{string(ghost)}})
-	o.after(15 * time.Minute) // the directory is read anew behind this run
+	o.reread()
 	o.tick()
 	if beat := o.look().Heartbeat; len(beat.Missing) != 20 {
 		t.Fatalf("missing = %d bytes; want one person", len(beat.Missing))
 	}
 	o.teams.Remove(string(ghost))
-	o.after(15*time.Minute - 5*time.Second)
+	o.reread()
 	o.tick()
 	if beat := o.look().Heartbeat; len(beat.Missing) != 0 {
 		t.Errorf("missing = %d bytes; want nobody", len(beat.Missing))
@@ -169,10 +169,16 @@ func TestAnErrorOfAnyLengthIsNoted(t *testing.T) {
 }
 
 // empty is a Graph that lists nobody.
-type empty struct{ presencesync.Graph }
+type empty struct{ *graph.Client }
 
 func (empty) Users(context.Context, secret.Text, graph.Detail) iter.Seq2[matching.Account, error] {
 	return func(func(matching.Account, error) bool) {}
+}
+
+func (empty) UsersDelta(context.Context, secret.Text, string, graph.Detail) iter.Seq2[graph.DeltaPage, error] {
+	return func(yield func(graph.DeltaPage, error) bool) {
+		yield(graph.DeltaPage{Link: "https://graph.test/delta", Complete: true}, nil)
+	}
 }
 
 func TestAnEmptyListOfUsersRemovesNobody(t *testing.T) {
@@ -180,8 +186,13 @@ func TestAnEmptyListOfUsersRemovesNobody(t *testing.T) {
 	o.says(o.hire("ada@contoso.com"), "Busy", "InACall")
 	o.tick()
 	first := o.head()
-	o.sync.Graph = empty{o.graph}
-	o.after(16 * time.Minute)
+	o.sync.Graph, o.people.Graph = empty{o.graph}, empty{o.graph}
+	o.reread()
+	o.tick()
+	if err := o.storage.DeleteBlob(t.Context(), o.look().Accounts.Blob); err != nil {
+		t.Fatal(err)
+	}
+	o.upload("ada@contoso.com,ada\n") // the accounts are needed, and gone
 	o.tick()
 	o.want(first)
 	if beat := o.look().Heartbeat; beat.Users != 1 || beat.Error != "" {

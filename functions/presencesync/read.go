@@ -111,6 +111,10 @@ func (r *run) ready(ctx context.Context) (consent.Token, *failure) {
 // keepDirectory makes sure that it is known who takes part, for reports about
 // calls, while no presence is read.
 func (r *run) keepDirectory(all context.Context) {
+	if r.directory != nil && !r.accountsLost {
+		r.succeeded()
+		return
+	}
 	ctx, cancel := askingTime(all)
 	defer cancel()
 	if _, failure := r.ready(ctx); failure != nil {
