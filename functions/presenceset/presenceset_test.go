@@ -330,7 +330,7 @@ func TestWhomGraphRefusesIsMarkedAndTriedAgainNextDay(t *testing.T) {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			w := newWorld(t)
 			ada, bob, f := w.hire(), w.hire(), w.process()
-			w.teams.Inject(sim.Fault{Kind: sim.Status, Path: string(ada), Status: status, Code: "InvalidArgument", Count: 4})
+			w.teams.Inject(sim.Fault{Kind: sim.Status, Path: string(ada), Status: status, Code: "InvalidArgument"})
 			w.talks(bob)
 			w.run(f)
 			w.talks(ada)
@@ -343,12 +343,27 @@ func TestWhomGraphRefusesIsMarkedAndTriedAgainNextDay(t *testing.T) {
 			if row := w.writer(); row.Refused != 1 || row.Error != "" {
 				t.Errorf("writer = %+v", row)
 			}
-			before := w.sent("setPresence")
+			before, tries := w.sent("setPresence"), w.sentTo(ada)
 			w.talks(ada)
 			w.run(f)
+			w.pass(session.RefusedFirst - time.Minute)
+			w.turn(f)
+			if n := w.sentTo(ada); n != tries || n > 2 {
+				t.Errorf("%d calls for who is refused", n)
+			}
+			w.hangsUp(ada) // which does not make the next refusal the first one
+			w.run(f)
+			w.pass(20 * time.Minute)
+			w.turn(f)
+			w.talks(ada)
+			w.run(f)
+			if n := w.sentTo(ada); n == tries {
+				t.Error("a first refusal is not doubted")
+			}
+			tries = w.sentTo(ada)
 			w.pass(23 * time.Hour)
 			w.turn(f)
-			if n := w.sentTo(ada); n > 2 {
+			if n := w.sentTo(ada); n != tries {
 				t.Errorf("%d calls for who is refused", n)
 			}
 			w.teams.Clear("")

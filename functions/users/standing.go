@@ -95,7 +95,7 @@ func (k known) standing(about session.Subject) standing {
 	}
 	switch {
 	case wished && r != nil && now.Before(r.Retry):
-		st.State, st.Since, st.Reason = refused, r.At, "Microsoft Graph refuses to write this user; it is tried again once a day"
+		st.State, st.Since, st.Reason = refused, r.At, "Microsoft Graph refuses to write this user; it is tried again after an hour, then once a day"
 		st.Refused = &refusal{r.Status, r.Code, r.At, r.Retry}
 	case wished && h.Yielded:
 		st.Reason = "the user has chosen something else in Teams since: left alone until UCServer ends it"

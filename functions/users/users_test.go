@@ -118,7 +118,7 @@ func TestEveryStateSaysWhy(t *testing.T) {
 		{"Graph refuses the person", func(w *world) {
 			call(w)
 			w.turn(false, session.Reply{Answer: session.Refused, Status: 404, Code: "NotFound"})
-		}, "refused", text("Microsoft Graph refuses to write this user; it is tried again once a day")},
+		}, "refused", text("Microsoft Graph refuses to write this user; it is tried again after an hour, then once a day")},
 		{"a write that failed", func(w *world) {
 			call(w)
 			w.turn(false, session.Reply{Answer: session.Failed, Status: 500})
@@ -204,7 +204,7 @@ func TestARefusalNamesGraphsCodeAndTheNextTry(t *testing.T) {
 	w.report(calls.Busy, calls.Call)
 	w.turn(false, session.Reply{Answer: session.Refused, Status: 403, Code: "Forbidden"})
 	a := w.named("ada@contoso.com")
-	if r := a.Session.Refused; r == nil || r.Status != 403 || r.Code != "Forbidden" || !r.RetryAt.Equal(w.now.Add(24*time.Hour)) {
+	if r := a.Session.Refused; r == nil || r.Status != 403 || r.Code != "Forbidden" || !r.RetryAt.Equal(w.now.Add(session.RefusedFirst)) {
 		t.Errorf("= %s", a.text)
 	}
 }

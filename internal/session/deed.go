@@ -162,12 +162,15 @@ func (h *Hold) theirs(now time.Time, deed Deed) {
 }
 
 func (s *Session) refuse(h *Hold, now time.Time, deed Deed, r Reply) {
-	refusal := &Refusal{Status: r.Status, Code: r.Code, At: now, Retry: now.Add(RefusedTime)}
+	before := &s.Refusal
 	if h == &s.Quiet {
-		s.QuietRefusal = refusal
-	} else {
-		s.Refusal = refusal
+		before = &s.QuietRefusal
 	}
+	lasts := RefusedFirst
+	if *before != nil {
+		lasts = RefusedTime
+	}
+	*before = &Refusal{Status: r.Status, Code: r.Code, At: now, Retry: now.Add(lasts)}
 	if deed == Set {
 		h.Maybe = !h.LateSet.IsZero()
 		return

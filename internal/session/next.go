@@ -46,7 +46,7 @@ type wish struct {
 }
 
 // wishOf returns what the reports that count ask for. What Teams itself caused is
-// never written to Teams.
+// never written to Teams. Of several Do not disturbs the one that ends last counts.
 func wishOf(reports []calls.Report, s settings.Integration) wish {
 	var w wish
 	rank := 0
@@ -73,7 +73,9 @@ func wishOf(reports []calls.Report, s settings.Integration) wish {
 			ask(1, presence.AwayPair())
 		}
 		if also.DoNotDisturb && r.Manual != nil && r.Manual.State == calls.DoNotDisturb {
-			w.quiet, w.until = true, r.Manual.Until
+			if until := r.Manual.Until; !w.quiet || until.IsZero() || !w.until.IsZero() && until.After(w.until) {
+				w.quiet, w.until = true, until
+			}
 		}
 	}
 	return w

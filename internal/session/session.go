@@ -31,8 +31,11 @@ const (
 	// Grace is how long a report is held back after Teams ended what may have
 	// caused it: UCServer has to hear of the end first.
 	Grace = 10 * time.Second
-	// RefusedTime is how long a person is left alone whom Graph refused to write.
-	RefusedTime = 24 * time.Hour
+	// RefusedTime is how long a person is left alone whom Graph refused to write, and
+	// RefusedFirst how long after the first refusal: that may be a mistake, or
+	// everybody's, as after a consent that Microsoft has yet to spread.
+	RefusedTime  = 24 * time.Hour
+	RefusedFirst = time.Hour
 	// againTime is the least time between a clear and its repetition because a sync
 	// still saw our pair.
 	againTime = 20 * time.Second
@@ -257,6 +260,12 @@ func (s Session) Refused(now time.Time) bool {
 	return s.refusal(Call, now) != nil || s.refusal(Quiet, now) != nil
 }
 
+// Unsettled reports whether it is open what came of a call to Graph, or whether it
+// has to be made again.
+func (s Session) Unsettled() bool {
+	return s.Call.Open || s.Call.Redo || s.Quiet.Open || s.Quiet.Redo
+}
+
 // Failures is how often in a row the last deed about a subject failed.
 func (s Session) Failures(about Subject) int { return s.hold(about).Failures }
 
@@ -272,5 +281,9 @@ func (s Session) Over(now time.Time) bool {
 			return false
 		}
 	}
-	return !s.Refused(now)
+	return !s.Refusal.lasts(now) && !s.QuietRefusal.lasts(now)
 }
+
+// lasts reports whether a refusal is to be remembered, so that the next one is known
+// not to be the first.
+func (r *Refusal) lasts(now time.Time) bool { return r != nil && now.Sub(r.At) < RefusedTime }
