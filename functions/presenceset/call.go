@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,7 +77,8 @@ func (t *turn) call(ctx context.Context, f *flight) (session.Answer, error) {
 }
 
 // theirs looks whether the preferred presence is the person's own: Do not disturb
-// that is there before ours, or anything else where ours should be.
+// that is there before ours, Appear offline, which ours would make visible, or
+// anything else where ours should be.
 func (t *turn) theirs(ctx context.Context, f *flight) (bool, error) {
 	answer, err := t.Graph.Presences(ctx, f.token.Value, []presence.UserID{f.id})
 	if err != nil {
@@ -89,7 +91,7 @@ func (t *turn) theirs(ctx context.Context, f *flight) (bool, error) {
 	ours := shown.Availability == presence.DoNotDisturb && shown.Activity == presence.Activity(presence.DoNotDisturb)
 	switch {
 	case f.step.Deed == session.Set && !f.held:
-		return shown.Availability == presence.DoNotDisturb && !f.maybe, nil
+		return shown.Availability == presence.DoNotDisturb && !f.maybe || shown.Activity == presence.OffWork, nil
 	case ours:
 		return false, nil
 	case shown.Availability == presence.Offline || shown.Availability == presence.PresenceUnknown || shown.Availability == "":
@@ -126,7 +128,11 @@ func (t *turn) judge(ctx context.Context, f *flight) (reply session.Reply, again
 	if pause, ok := errors.AsType[*graph.ThrottledError](f.err); ok {
 		t.pauseFor(ctx, pause.RetryAfter)
 		t.fail(ctx, failed(f.err))
-		return session.Reply{Answer: session.Failed, Status: pause.Status}, false
+		reply = session.Reply{Answer: session.Failed, Status: pause.Status}
+		if pause.Status != http.StatusTooManyRequests { // something in between may say so of what was done
+			reply.Answer = session.Unseen
+		}
+		return reply, false
 	}
 	if errors.Is(f.err, errNotSent) || errors.Is(f.err, errSignedOut) {
 		return session.Reply{Answer: session.Failed}, false
@@ -184,7 +190,9 @@ func (t *turn) authorized(ctx context.Context) bool {
 	if t.barred || !t.token.Value.Empty() {
 		return !t.barred
 	}
-	token, err := t.Tokens.WriteToken(ctx, t.tenant, t.view.Grants)
+	// Another app's token would make a session that nothing can clear.
+	own := slices.DeleteFunc(slices.Clone(t.view.Grants), func(g consent.Grant) bool { return g.ClientID != t.view.Settings.ClientID })
+	token, err := t.Tokens.WriteToken(ctx, t.tenant, own)
 	if err != nil {
 		t.barred = true
 		t.fail(ctx, withoutToken(err))

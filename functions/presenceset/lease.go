@@ -33,7 +33,9 @@ type lease struct {
 	*Function
 	tenant string
 	// lost is closed when the lease can't be renewed.
-	lost   chan struct{}
+	lost chan struct{}
+	// ending, closed, ends renewing; cancel also cuts a renewal that is under way.
+	ending chan struct{}
 	cancel context.CancelFunc
 	done   chan struct{}
 
@@ -50,7 +52,7 @@ func (f *Function) take(ctx context.Context, tenant string, row session.Writer) 
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	l := &lease{Function: f, tenant: tenant, writer: saved, lost: make(chan struct{}), done: make(chan struct{}), cancel: cancel}
+	l := &lease{Function: f, tenant: tenant, writer: saved, lost: make(chan struct{}), ending: make(chan struct{}), done: make(chan struct{}), cancel: cancel}
 	go l.keep(ctx)
 	return l, nil
 }
@@ -64,6 +66,8 @@ func (l *lease) keep(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			return
+		case <-l.ending:
 			return
 		case <-ticker.C:
 		}
@@ -104,17 +108,20 @@ func (l *lease) save(ctx context.Context, row session.Writer, lasts time.Duratio
 	return nil
 }
 
-// stop ends renewing. The row may have changed without our knowing it: then what
-// follows finds [storage.ErrChanged].
+// stop ends renewing at once. The row may have changed without our knowing it: then
+// what follows finds [storage.ErrChanged].
 func (l *lease) stop() {
 	l.cancel()
 	<-l.done
 }
 
 // release puts the lease back with what edit notes in the row, and returns the
-// row's new version.
+// row's new version. It waits for a renewal that is under way: one that was cut
+// off would look like another writer's.
 func (l *lease) release(ctx context.Context, edit func(*session.Writer)) (string, error) {
-	l.stop()
+	close(l.ending)
+	<-l.done
+	l.cancel()
 	row := l.row()
 	row.Holder = ""
 	edit(&row)

@@ -78,12 +78,16 @@ func same(a, b calls.Reporters) bool {
 	return true
 }
 
-// plan notes when to look at p, without changing its session.
+// plan notes when to look at p, without changing its session. Who waits already
+// keeps the place in the queue.
 func (p *person) plan(now time.Time, w session.World) {
-	s := p.Session
+	s, since := p.Session, p.look
 	step := s.Next(now, w)
 	p.look, p.idle = step.At, step.Renewal
 	if step.Deed != "" || step.Noted || s.Over(now) {
 		p.look = now
+		if !since.IsZero() && since.Before(now) {
+			p.look = since
+		}
 	}
 }

@@ -19,7 +19,7 @@ const (
 )
 
 // plan decides about everybody who is due or to be looked at, oldest first and
-// renewals last, and returns the calls to make once their intents are stored.
+// renewals that may wait last, and returns the calls to make once their intents are stored.
 func (t *turn) plan(ctx context.Context) []*flight {
 	now := t.Now().UTC()
 	t.again, t.planned = time.Time{}, 0
@@ -69,26 +69,32 @@ func (t *turn) settle(id presence.UserID, p *person, next session.Session, step 
 	}
 }
 
-// queue returns whom to decide about now.
+// queue returns whom to decide about now: who has waited longest first, whether
+// reports or time brought it about, so that a flood of reports lets no session run
+// out; then those who may wait.
 func (t *turn) queue(now time.Time) []presence.UserID {
 	t.order = slices.DeleteFunc(t.order, func(id presence.UserID) bool { _, due := t.due[id]; return !due })
-	queue := slices.Clone(t.order)
-	var others []*person
+	var others, idle []*person
 	for id, p := range t.people {
-		if _, due := t.due[id]; !due && !p.look.IsZero() && !p.look.After(now) {
+		switch _, due := t.due[id]; {
+		case due || p.look.IsZero() || p.look.After(now):
+		case p.idle:
+			idle = append(idle, p)
+		default:
 			others = append(others, p)
 		}
 	}
-	slices.SortFunc(others, func(a, b *person) int {
-		if a.idle != b.idle {
-			if b.idle {
-				return -1
-			}
-			return 1
+	longest := func(a, b *person) int { return a.look.Compare(b.look) }
+	slices.SortFunc(others, longest)
+	slices.SortFunc(idle, longest)
+	queue := make([]presence.UserID, 0, len(t.order)+len(others)+len(idle))
+	for _, id := range t.order {
+		for ; len(others) > 0 && others[0].look.Before(t.due[id].At); others = others[1:] {
+			queue = append(queue, others[0].User)
 		}
-		return a.look.Compare(b.look)
-	})
-	for _, p := range others {
+		queue = append(queue, id)
+	}
+	for _, p := range append(others, idle...) {
 		queue = append(queue, p.User)
 	}
 	return queue

@@ -212,8 +212,10 @@ func (f *Function) turns(ctx context.Context, tenant string, end time.Time, woke
 		}
 		switch err := t.run(ctx); {
 		case errors.Is(err, errLost):
+			// Somebody else writes, and looks at what is due in the end: or nobody does,
+			// and only the lease could not be renewed.
 			f.memory = nil
-			return nil // somebody else writes, and looks at what is due in the end
+			return f.Wake(ctx, tenant, leaseTime)
 		case errors.Is(err, errOld) && old < 3:
 			f.memory = nil
 			old++

@@ -175,6 +175,9 @@ func (t *turn) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if view.Settings.ClientID != t.view.Settings.ClientID {
+		t.token, t.doubted, t.proven = consent.Token{}, false, false // another app's
+	}
 	t.view, t.viewed = view, now
 	if view.ThrottledUntil.After(t.until) {
 		t.until = view.ThrottledUntil
@@ -388,9 +391,20 @@ func (t *turn) note(w *session.Writer) {
 			w.ErrorSince = now
 		}
 		w.Error, w.ErrorCode = t.failure.Error(), t.failure.code
-	case !t.wrote.IsZero() || !t.view.Settings.Writes() && len(t.people) == 0:
+	case !t.wrote.IsZero() || t.settled(now):
 		w.Error, w.ErrorCode, w.ErrorSince = "", "", time.Time{}
 	}
+}
+
+// settled reports whether nobody waits for a call to Graph: what failed before is
+// over then, even though nothing succeeded since.
+func (t *turn) settled(now time.Time) bool {
+	for _, p := range t.people {
+		if p.Unsettled() {
+			return false
+		}
+	}
+	return !t.ready(now)
 }
 
 // news reports whether anything became due that this turn has not seen: its
