@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-//go:embed page.html connect.html style.css
+//go:embed page.html connect.html users.html style.css
 var files embed.FS
 
-var pages = template.Must(template.ParseFS(files, "page.html", "connect.html"))
+var pages = template.Must(template.ParseFS(files, "page.html", "connect.html", "users.html"))
 
 // pageRows is the most people of one page.
 const pageRows = 200
@@ -26,6 +26,7 @@ const pageRows = 200
 //	POST   /push
 //	GET    /                    ?via=push|poll&q=name&refresh=off
 //	GET    /connect             forms for the signing secret and the credential
+//	GET    /users               UCServer's users, and what the bridge says of them
 //	POST   /_control/secret     {"secret":"whsec_.."} or a form
 //	POST   /_control/connect    {"bridge":"https://..","token":"ptb_.."} or a form
 //	GET    /_control/state      everything; ?log=1 with the deliveries
@@ -34,6 +35,7 @@ const pageRows = 200
 //	POST   /_control/skew       {"milliseconds":360000}
 //	POST   /_control/call       {"user":"..","on":true} or a form: a call begins, or ends
 //	POST   /_control/telephony  {"do":"restart"}, silence or speak; or a form
+//	POST   /_control/user       {"op":"put","user":{..}}, {"op":"remove","id":".."} or {"op":"resend"}; or a form
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /push", s.receive)
@@ -69,6 +71,8 @@ func (s *Server) routes() *http.ServeMux {
 	})
 	mux.HandleFunc("POST /_control/call", s.controlCall)
 	mux.HandleFunc("POST /_control/telephony", s.controlTelephony)
+	mux.HandleFunc("GET /users", s.serveUsers)
+	mux.HandleFunc("POST /_control/user", s.controlUser)
 	return mux
 }
 
@@ -89,6 +93,8 @@ type State struct {
 	Telephony *ReportStatus `json:"telephony"`
 	// OnPhone says who has an own call, and since when.
 	OnPhone map[string]time.Time `json:"onPhone,omitempty"`
+	// Users is what was told about UCServer's users.
+	Users RosterStatus `json:"users"`
 }
 
 // State returns what both ways hold, on demand with every delivery.
@@ -100,7 +106,7 @@ func (s *Server) State(withLog bool) State {
 		}
 		return v
 	}
-	state := State{Push: side(s.inbox), Pushes: s.Pushes()}
+	state := State{Push: side(s.inbox), Pushes: s.Pushes(), Users: s.users.Status()}
 	if p := s.Poller(); p != nil {
 		poll, polls := side(p.Inbox()), p.Status()
 		state.Poll, state.Polls = &poll, &polls
@@ -194,6 +200,65 @@ func (s *Server) controlTelephony(w http.ResponseWriter, r *http.Request) {
 	}
 	do()
 	finish(w, r, nil)
+}
+
+func (s *Server) controlUser(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Op, ID string
+		User   Member
+	}
+	if isForm(r) {
+		in.Op, in.ID = r.FormValue("op"), r.FormValue("id")
+		in.User = Member{ID: "ui-" + r.FormValue("name"), Name: r.FormValue("name"), Mail: r.FormValue("mail")}
+	} else if !decode(w, r, &in) {
+		return
+	}
+	switch {
+	case in.Op == "put" && in.User.ID != "" && in.User.Name != "":
+		s.users.Put(in.User)
+	case in.Op == "remove" && in.ID != "":
+		s.users.Remove(in.ID)
+	case in.Op == "resend":
+		s.users.Resend()
+	default:
+		http.Error(w, "op must be put with a user, remove with an id, or resend", http.StatusBadRequest)
+		return
+	}
+	if isForm(r) {
+		http.Redirect(w, r, "/users", http.StatusSeeOther)
+		return
+	}
+	answerJSON(w, struct{}{})
+}
+
+// serveUsers shows who UCServer's users are; those who do not take part come first.
+func (s *Server) serveUsers(w http.ResponseWriter, _ *http.Request) {
+	type row struct{ ID, Name, Said, Account, Advice string }
+	var first, rest []row
+	standings := s.users.Standings()
+	for _, m := range s.users.Members() {
+		said := standings[m.ID]
+		line := row{ID: m.ID, Name: m.Name, Said: said.Result, Advice: said.Advice}
+		if line.Said == "" {
+			line.Said = "nothing yet"
+		}
+		if said.Reason != "" {
+			line.Said += ": " + said.Reason
+		}
+		if said.Match != nil {
+			line.Said += ", by " + said.Match.Rule
+		}
+		if said.Account != nil {
+			line.Account = said.Account.UPN
+		}
+		if line.Advice != "" {
+			first = append(first, line)
+		} else {
+			rest = append(rest, line)
+		}
+	}
+	rows := append(first, rest...)
+	show(w, "users.html", map[string]any{"Status": s.users.Status(), "Rows": rows[:min(len(rows), pageRows)]})
 }
 
 func finish(w http.ResponseWriter, r *http.Request, err error) {

@@ -6,7 +6,8 @@
 // and watches. Each feeds an [Inbox], which keeps what a consumer keeps, logs
 // every delivery, counts duplicates and reorderings, and notes every breach of
 // the contract. A live page shows it all. It knows nothing about the bridge's
-// inside and shares no code with it.
+// inside and shares no code with it. [Reporter] tells the bridge who is on the
+// phone, [Roster] who UCServer's users are.
 package ucserver
 
 import (
@@ -63,6 +64,7 @@ type Server struct {
 	bridgeURL  string
 	poller     *Poller
 	reporter   *Reporter
+	users      *Roster // Run again by each Connect
 	stop       func()
 
 	receiving sync.Mutex // one delivery at a time
@@ -76,7 +78,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Server{cfg: cfg, now: cfg.Now, bridgeURL: cfg.BridgeURL, inbox: newInbox(cfg.Now, cfg.StaleAfter, cfg.LogLimit)}
+	s := &Server{cfg: cfg, now: cfg.Now, bridgeURL: cfg.BridgeURL, inbox: newInbox(cfg.Now, cfg.StaleAfter, cfg.LogLimit), users: &Roster{Client: cfg.Client}}
 	s.pushes.Answers = map[int]int{}
 	if len(cfg.Secrets) > 0 {
 		if err := s.SetSecrets(cfg.Secrets...); err != nil {
@@ -130,8 +132,11 @@ func (s *Server) OnAnswered(f func()) {
 	s.onAnswered = f
 }
 
-// Connect starts polling the bridge and reporting calls to it with a credential,
-// in place of earlier ones. An empty address keeps the one in use.
+// Users are those of UCServer. While there are any, Connect sends them to the bridge.
+func (s *Server) Users() *Roster { return s.users }
+
+// Connect starts polling the bridge and reporting calls and users to it with a
+// credential, in place of earlier ones. An empty address keeps the one in use.
 func (s *Server) Connect(bridgeURL, token string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,10 +152,13 @@ func (s *Server) Connect(bridgeURL, token string) error {
 	r := &Reporter{BaseURL: bridgeURL, Token: token, Client: s.cfg.Client, Now: s.cfg.Now, LogLimit: s.cfg.LogLimit}
 	p.Inbox().OnApplied(r.Teams)
 	ctx, cancel := context.WithCancel(context.Background())
-	var both sync.WaitGroup
-	both.Go(func() { _ = p.Run(ctx) })
-	both.Go(func() { _ = r.Run(ctx) })
-	s.poller, s.reporter, s.stop = p, r, func() { cancel(); both.Wait() }
+	s.users.BaseURL, s.users.Token = bridgeURL, token // nobody runs it now
+	s.users.Resend()
+	var all sync.WaitGroup
+	all.Go(func() { _ = p.Run(ctx) })
+	all.Go(func() { _ = r.Run(ctx) })
+	all.Go(func() { _ = s.users.Run(ctx) })
+	s.poller, s.reporter, s.stop = p, r, func() { cancel(); all.Wait() }
 	return nil
 }
 
