@@ -88,6 +88,7 @@ func (e Editor) Change(ctx context.Context, who string, version int64, edit func
 		next.Version = current.Version
 		next.Tenant, next.ClientID = tidy(next.Tenant), tidy(next.ClientID)
 		next.PushURL = strings.TrimSpace(next.PushURL)
+		next.TeamsToProCall, next.ProCallToTeams = next.TeamsToProCall.Tidy(), next.ProCallToTeams.Tidy()
 		return next
 	}
 	next := apply(current)
@@ -200,6 +201,7 @@ func differences(a, b settings.Integration) []string {
 		{"mapping", a.Mapping == b.Mapping},
 		{"alsoWrite", a.AlsoWrite == b.AlsoWrite},
 		{"onlySignedIn", a.OnlySignedIn == b.OnlySignedIn},
+		{"helpdesk", a.LookUps == b.LookUps},
 		{"paused", a.Paused == b.Paused},
 		{"pushUrl", a.PushURL == b.PushURL},
 		{"staleAfterSeconds", a.StaleAfter == b.StaleAfter},

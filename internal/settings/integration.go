@@ -1,9 +1,11 @@
 package settings
 
 import (
+	"encoding/json"
 	"errors"
 	"iter"
 	"net/url"
+	"reflect"
 	"strings"
 	"time"
 
@@ -35,6 +37,8 @@ type Integration struct {
 	// OnlySignedIn leaves people alone who are not signed in to Teams: a session of
 	// the bridge would make them look as if they were. It needs reading.
 	OnlySignedIn bool `json:"onlySignedIn"`
+	// LookUps says whether single people may be looked up (v1/users).
+	LookUps OnUnlessOff `json:"helpdesk"`
 	// Paused stops both directions and withdraws what they caused.
 	Paused bool `json:"paused"`
 	// PushURL is where UCServer's connector receives pushes, empty for none.
@@ -57,6 +61,27 @@ type AlsoWrite struct {
 	// DoNotDisturb carries a Do not disturb that a person chose in ProCall, as the
 	// person's own choice in Teams, for as long as it was chosen for.
 	DoNotDisturb bool `json:"doNotDisturb"`
+}
+
+// OnUnlessOff is a switch that is on until somebody switches it off: the zero value
+// is on. In JSON it is true or false.
+type OnUnlessOff struct{ off bool }
+
+// SwitchedOff is the other value.
+var SwitchedOff = OnUnlessOff{off: true}
+
+// On reports whether it is on.
+func (s OnUnlessOff) On() bool { return !s.off }
+
+// MarshalJSON and UnmarshalJSON make a boolean of it.
+func (s OnUnlessOff) MarshalJSON() ([]byte, error) { return json.Marshal(s.On()) }
+func (s *OnUnlessOff) UnmarshalJSON(text []byte) error {
+	var on bool
+	if err := json.Unmarshal(text, &on); err != nil {
+		return &json.UnmarshalTypeError{Value: kindOf(text), Type: reflect.TypeFor[OnUnlessOff]()}
+	}
+	s.off = !on
+	return nil
 }
 
 // Defaults of the three numbers whose zero value stands for them.

@@ -78,11 +78,7 @@ func (m Mapping) MarshalJSON() ([]byte, error) {
 // [Integration.Validate].
 func (m *Mapping) UnmarshalJSON(text []byte) error {
 	if len(text) == 0 || text[0] != '[' {
-		kind := "object"
-		if !bytes.HasPrefix(text, []byte("{")) {
-			kind = kindOf(text)
-		}
-		return &json.UnmarshalTypeError{Value: kind, Type: reflect.TypeFor[Mapping]()}
+		return &json.UnmarshalTypeError{Value: kindOf(text), Type: reflect.TypeFor[Mapping]()}
 	}
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, text); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -69,6 +70,42 @@ func (p Participation) On() bool {
 	}
 	rules := p.Rules()
 	return rules.Everyone || len(rules.Users)+len(rules.Groups)+len(rules.Pilot) > 0
+}
+
+// Tidy returns the rules without what people paste along: blanks around ids, Entra's
+// ids in upper case or in braces, entries given twice.
+func (p Participation) Tidy() Participation {
+	rules, err := p.rules()
+	if err != nil || p == "" {
+		return p
+	}
+	rules.Users, rules.ExcludedUsers = tidyUsers(rules.Users), tidyUsers(rules.ExcludedUsers)
+	rules.Groups, rules.ExcludedGroups, rules.Pilot = tidyGroups(rules.Groups), tidyGroups(rules.ExcludedGroups), tidyGroups(rules.Pilot)
+	return By(rules)
+}
+
+func tidyUsers(ids []string) []string {
+	var tidy []string
+	for _, id := range ids {
+		if id = strings.TrimSpace(id); !slices.Contains(tidy, id) {
+			tidy = append(tidy, id)
+		}
+	}
+	return tidy
+}
+
+func tidyGroups(groups []participation.Group) []participation.Group {
+	var tidy []participation.Group
+	for _, group := range groups {
+		group.ID = strings.TrimSpace(group.ID)
+		if id, err := uuid.Parse(group.ID); err == nil && group.Source == participation.Entra {
+			group.ID = id.String()
+		}
+		if !slices.Contains(tidy, group) {
+			tidy = append(tidy, group)
+		}
+	}
+	return tidy
 }
 
 func (p Participation) rules() (participation.Rules, error) {
@@ -134,6 +171,8 @@ func kindOf(text []byte) string {
 		return "bool"
 	case bytes.HasPrefix(text, []byte(`"`)):
 		return "string"
+	case bytes.HasPrefix(text, []byte("{")):
+		return "object"
 	default:
 		return "number"
 	}

@@ -28,6 +28,8 @@ package participation
 import (
 	"strings"
 
+	"github.com/google/uuid"
+
 	"procallteams/internal/presence"
 )
 
@@ -60,8 +62,8 @@ type Group struct {
 type Rules struct {
 	Everyone bool    `json:"everyone"`
 	Groups   []Group `json:"groups,omitempty"`
-	// Users and ExcludedUsers are object ids of accounts or stable ids of UCServer's
-	// users.
+	// Users and ExcludedUsers are object ids of accounts, in any case, or stable ids of
+	// UCServer's users.
 	Users          []string `json:"users,omitempty"`
 	ExcludedGroups []Group  `json:"excludedGroups,omitempty"`
 	ExcludedUsers  []string `json:"excludedUsers,omitempty"`
@@ -139,6 +141,9 @@ func idSet(ids []string) map[string]struct{} {
 	set := make(map[string]struct{}, len(ids))
 	for _, id := range ids {
 		set[id] = struct{}{}
+		if account, err := uuid.Parse(id); err == nil {
+			set[account.String()] = struct{}{}
+		}
 	}
 	return set
 }
