@@ -33,7 +33,7 @@ const before = "ada@contoso.com,ada@domain.local\n"
 
 // world is one tenant on Azurite, and its administrator.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	st      *storage.Storage
 	tenant  string
 	logs    bytes.Buffer
@@ -44,7 +44,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world { return inTenant(t, uuid.NewString()) }
 
-func inTenant(t *testing.T, tenant string) *world {
+func inTenant(t testing.TB, tenant string) *world {
 	t.Helper()
 	w := &world{t: t, tenant: tenant}
 	var err error
