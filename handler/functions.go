@@ -16,9 +16,10 @@ type functions struct {
 	consentStart, consentCallback, console, credentials http.Handler
 	health, integration, status                         http.Handler
 	presenceSnapshot, presenceChanges, telephony, users http.Handler
+	directory, userMatching                             http.Handler
 
-	presenceSync, upkeep      func(context.Context, host.Tick) error
-	presencePush, presenceSet func(context.Context, []byte) error
+	presenceSync, directorySync, upkeep func(context.Context, host.Tick) error
+	presencePush, presenceSet           func(context.Context, []byte) error
 }
 
 // register is the one table that names, routes and bindings live in beside
@@ -35,6 +36,9 @@ func (f functions) register(h *host.Host) {
 	h.HTTP("status", "req", "status", f.status)
 	h.HTTP("telephony", "req", "v1/telephony", f.telephony)
 	h.HTTP("users", "req", "v1/users", f.users)
+	h.HTTP("directory", "req", "v1/directory", f.directory)
+	h.HTTP("usermatching", "req", "usermatching", f.userMatching)
+	h.Timer("directorysync", "timer", f.directorySync)
 	h.Timer("presencesync", "timer", f.presenceSync)
 	h.Timer("upkeep", "timer", f.upkeep)
 	h.Queue("presencepush", "wakeup", storage.PresencePushQueue, f.presencePush)
@@ -61,8 +65,8 @@ func refusing(faults error, log *slog.Logger) functions {
 	return functions{
 		consentStart: refuse, consentCallback: refuse, console: refuse, credentials: refuse,
 		health: health.Function{Version: buildVersion()}.Faulty(faults), integration: refuse, status: refuse, presenceSnapshot: refuse, presenceChanges: refuse,
-		presenceSync: tick, upkeep: tick,
-		telephony: refuse, users: refuse,
+		presenceSync: tick, directorySync: tick, upkeep: tick,
+		telephony: refuse, users: refuse, directory: refuse, userMatching: refuse,
 		presencePush: wakeUp, presenceSet: wakeUp,
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"procallteams/functions/consentstart"
 	"procallteams/functions/console"
 	"procallteams/functions/credentials"
+	directoryfunc "procallteams/functions/directory"
+	"procallteams/functions/directorysync"
 	"procallteams/functions/health"
 	integrationfunc "procallteams/functions/integration"
 	"procallteams/functions/presencechanges"
@@ -24,6 +26,7 @@ import (
 	"procallteams/functions/status"
 	"procallteams/functions/telephony"
 	"procallteams/functions/upkeep"
+	"procallteams/functions/usermatching"
 	"procallteams/functions/users"
 	"procallteams/internal/access"
 	"procallteams/internal/calls"
@@ -45,19 +48,21 @@ import (
 
 // Adapters fulfil the ports of their consumers.
 var (
-	_ presencesync.Graph  = (*graph.Client)(nil)
-	_ presencesync.Tokens = (*consent.Service)(nil)
-	_ presenceset.Graph   = (*graph.Client)(nil)
-	_ presenceset.Tokens  = (*consent.Service)(nil)
-	_ presenceset.Work    = storage.Calls{}
-	_ presenceset.Written = storage.Written{}
-	_ telephony.Ledger    = (*calls.Ledger)(nil)
-	_ console.SignIn      = (*consent.Service)(nil)
-	_ consent.Addresses   = (*entra.Client)(nil)
-	_ consent.Issuer      = (*entra.Client)(nil)
-	_ consent.Vault       = (*keyvault.Vault)(nil)
-	_ access.Vault        = (*keyvault.Vault)(nil)
-	_ integration.Tenants = (*entra.Client)(nil)
+	_ presencesync.Graph   = (*graph.Client)(nil)
+	_ presencesync.Tokens  = (*consent.Service)(nil)
+	_ directorysync.Graph  = (*graph.Client)(nil)
+	_ directorysync.Tokens = (*consent.Service)(nil)
+	_ presenceset.Graph    = (*graph.Client)(nil)
+	_ presenceset.Tokens   = (*consent.Service)(nil)
+	_ presenceset.Work     = storage.Calls{}
+	_ presenceset.Written  = storage.Written{}
+	_ telephony.Ledger     = (*calls.Ledger)(nil)
+	_ console.SignIn       = (*consent.Service)(nil)
+	_ consent.Addresses    = (*entra.Client)(nil)
+	_ consent.Issuer       = (*entra.Client)(nil)
+	_ consent.Vault        = (*keyvault.Vault)(nil)
+	_ access.Vault         = (*keyvault.Vault)(nil)
+	_ integration.Tenants  = (*entra.Client)(nil)
 )
 
 // clients are what reaches outside, and what more than one function shares.
@@ -163,6 +168,13 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 		users: c.gate.Either(access.Directory, users.Function{
 			Storage: c.storage, Settings: c.settings, People: c.people.Get, Feeds: feeds, Interval: b.Interval, Now: c.now, Log: log,
 		}.ServeCaller),
+		directory: c.gate.Either(access.Directory, (&directoryfunc.Function{
+			Storage: c.storage, Settings: c.settings, Audit: c.storage, Now: c.now, Log: log,
+		}).ServeCaller),
+		userMatching: c.gate.Administrator(&usermatching.Function{Storage: c.storage, Settings: c.settings, Audit: c.storage, Now: c.now, Log: log}),
+		directorySync: (&directorysync.Function{
+			Storage: c.storage, Settings: c.settings, Graph: c.graph, Tokens: c.consent, Now: c.now, Log: log,
+		}).Run,
 		presenceSync: sync.Run,
 		presencePush: pusher.Run,
 		presenceSet:  writer.Run,
