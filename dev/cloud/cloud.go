@@ -51,6 +51,9 @@ type Options struct {
 	// Members makes all of them enabled members; otherwise a few are guests or
 	// disabled, as in real directories.
 	Members bool
+	// Roster gives UCServer a list of its own users, who fit the accounts in various
+	// ways or not at all; otherwise the bridge takes UPNs for user names.
+	Roster bool
 	// Seed decides users, movement and probabilities.
 	Seed uint64
 	// Schedule is PRESENCE_SYNC_SCHEDULE, "*/5 * * * * *" when empty.

@@ -60,6 +60,9 @@ func (c *Cloud) populate(o Options) error {
 	} else {
 		c.Graph.AddUsers(o.Users)
 	}
+	if o.Roster {
+		c.roster()
+	}
 	err := c.Entra.AddApp(entra.App{
 		TenantID: TenantID, ClientID: ClientID, Name: "ProCall Teams Bridge", Secret: c.ClientSecret,
 		RedirectURIs: []string{

@@ -37,6 +37,7 @@ func (c *Cloud) Guide(ctx context.Context, prepared bool) string {
 	}
 	line("  2. Teams      %s/   change somebody's presence", c.TeamsPage)
 	line("  3. UCServer   %s/   shows what ProCall knows; start and end calls there", c.UCServerPage)
+	line("                %s/users   its users, and what the bridge says of each", c.UCServerPage)
 	line("  4. Entra      %s/   grant and revoke as in the portal, disable accounts", c.EntraPages)
 	line("")
 	return b.String()

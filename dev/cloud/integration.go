@@ -14,7 +14,7 @@ import (
 
 // Integration is a bridge that was set up: what the console shows once.
 type Integration struct {
-	Token      string // machine credential with the scopes read, report and monitor
+	Token      string // machine credential with the scopes read, report, directory and monitor
 	PushSecret string // signing secret of pushes
 	// Browser is signed in as administrator.
 	Browser *Browser
@@ -68,7 +68,7 @@ func (c *Cloud) Prepare(ctx context.Context) (*Integration, error) {
 	var issued struct {
 		Token string `json:"token"`
 	}
-	request := map[string]any{"name": "UCServer", "scopes": []string{"read", "report", "monitor"}}
+	request := map[string]any{"name": "UCServer", "scopes": []string{"read", "report", "directory", "monitor"}}
 	if err := c.API(ctx, b, http.MethodPost, "credentials", request, &issued); err != nil {
 		return nil, err
 	}

@@ -14,12 +14,13 @@ import (
 )
 
 func main() {
-	o := cloud.Options{Log: os.Stdout}
+	o := cloud.Options{Log: os.Stdout, Roster: true}
 	flag.IntVar(&o.Port, "port", 7071, "port of the bridge on localhost; the next three are the simulators' pages; 0 takes free ones")
 	flag.IntVar(&o.Users, "users", 40, "users in the directory")
 	flag.Uint64Var(&o.Seed, "seed", 1, "decides users and movement")
 	flag.StringVar(&o.Schedule, "schedule", "*/5 * * * * *", "schedule of presencesync")
 	flag.StringVar(&o.DataDir, "data", "", "folder that keeps storage between runs; empty forgets it")
+	flag.BoolVar(&o.Roster, "roster", true, "UCServer sends a list of its users, some of whom fit no account")
 	flag.BoolVar(&o.PerGroup, "per-group", false, "one process per function group, as Flex Consumption does")
 	rate := flag.Float64("move", 0, "changes a second in Teams from the start")
 	fresh := flag.Bool("fresh", false, "leave the whole set-up to you; otherwise only the consents are left")
