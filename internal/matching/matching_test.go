@@ -149,6 +149,7 @@ func TestWarningsPointAtTheCharacter(t *testing.T) {
 	}{
 		{"a,b\nmmu@contoso.com\u00a0,max@domain.local", matching.Warning{Line: 2, Column: 16, Text: "U+00A0 at the end of the Entra user name was taken away"}},
 		{" mmu@contoso.com,max", matching.Warning{Line: 1, Column: 1, Text: "U+0020 at the beginning of the Entra user name was taken away"}},
+		{"ada@contoso.com      ,max", matching.Warning{Line: 1, Column: 16, Text: "U+0020 at the end of the Entra user name was taken away"}},
 		{"müller,max\u200b@domain.local", matching.Warning{Line: 1, Column: 11, Text: "U+200B inside the UCServer user name can't be seen on a screen"}},
 		{"mül\u00adler,max", matching.Warning{Line: 1, Column: 4, Text: "U+00AD inside the Entra user name can't be seen on a screen"}},
 		{"\n\n\"m\"\"ü\",\"x\"\"\u200bm\"", matching.Warning{Line: 3, Column: 12, Text: "U+200B inside the UCServer user name can't be seen on a screen"}},
@@ -166,6 +167,21 @@ func TestWarningsPointAtTheCharacter(t *testing.T) {
 			t.Errorf("Parse(%q): warnings %+v, %v; want %+v", row.file, list.Warnings, err, row.want)
 		}
 	}
+}
+
+func TestWarningsDoNotGrowWithoutEnd(t *testing.T) {
+	list, err := matching.Parse([]byte("\u00a0a\u200b,b\n" + padded(150_000)))
+	if err != nil || list.Len() != 150_001 || len(list.Warnings) != 100_001 {
+		t.Errorf("Parse() = %d names, %d warnings, %v", list.Len(), len(list.Warnings), err)
+	}
+}
+
+func padded(lines int) string {
+	var file strings.Builder
+	for i := range lines {
+		fmt.Fprintf(&file, "u%d@c    ,n%d\n", i, i)
+	}
+	return file.String()
 }
 
 func TestAnEmptyFileNamesNobody(t *testing.T) {

@@ -51,7 +51,12 @@ func (p *parser) fault(line, column int, text, repair string) {
 }
 
 func (p *parser) warn(line, column int, text string) {
-	p.list.Warnings = append(p.list.Warnings, Warning{line, column, text})
+	switch n := len(p.list.Warnings); {
+	case n < maxWarnings:
+		p.list.Warnings = append(p.list.Warnings, Warning{line, column, text})
+	case n == maxWarnings:
+		p.list.Warnings = append(p.list.Warnings, Warning{line, 0, "there are more warnings from here on"})
+	}
 }
 
 func firstRune(text string) rune { r, _ := utf8.DecodeRuneInString(text); return r }
@@ -272,15 +277,19 @@ func invisible(r rune) bool {
 	return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Z, r)
 }
 
-// trim takes invisible characters from the ends and warns about each of them,
-// and about those inside, which stay.
+// maxWarnings keeps a file that is odd everywhere from filling the memory.
+const maxWarnings = 100_000
+
+// trim takes invisible characters from the ends and warns about them, and about
+// those inside, which stay. A run of the same is one warning.
 func (p *parser) trim(title string, c cell) string {
 	trimmed := strings.TrimFunc(c.text, invisible)
 	head := strings.Index(c.text, trimmed)
 	tail := head + len(trimmed)
-	column := c.column
+	column, last := c.column, rune(0)
 	for at, r := range c.text {
 		switch {
+		case r == last && at != head && at != tail:
 		case at < head:
 			p.warn(c.line, column, fmt.Sprintf("%U at the beginning of the %s was taken away", r, title))
 		case at >= tail:
@@ -288,6 +297,7 @@ func (p *parser) trim(title string, c cell) string {
 		case r != ' ' && invisible(r):
 			p.warn(c.line, column, fmt.Sprintf("%U inside the %s can't be seen on a screen", r, title))
 		}
+		last = r
 		column++
 		if c.quoted && r == '"' {
 			column++ // it stands there twice
