@@ -140,7 +140,7 @@ func TestWhatIsNotPossibleIsNamedAndNothingIsStored(t *testing.T) {
 		`"proCallToTeams":{"pilot":[{"source":"azure","id":"Sales"}]}`:    "proCallToTeams: pilot[0]: source must be",
 		`"proCallToTeams":{"users":[""]}`:                                 "proCallToTeams: users[0]: is empty",
 		`"proCallToTeams":{"excludedUsers":["a\u0000b"]}`:                 "proCallToTeams: excludedUsers[0]",
-		`"proCallToTeams":{"users":[` + strings.Join(many, ",") + `]}`:                         "proCallToTeams: users: has 201 entries",
+		`"proCallToTeams":{"users":[` + strings.Join(many, ",") + `]}`:    "proCallToTeams: users: has 201 entries",
 		`"proCallToTeams":{"users":["` + strings.Repeat("x", 257) + `"]}`: "proCallToTeams: users[0]: has more than 256",
 		`"mapping":{}`: "mapping: must not be a object",
 		`"mapping":[{"availability":"Juggling"}]`:                     "mapping[0]: availability",

@@ -7,19 +7,27 @@ import (
 
 	"procallteams/internal/calls"
 	"procallteams/internal/directory"
+	"procallteams/internal/matching"
 	"procallteams/internal/poll"
 	"procallteams/internal/presence"
 	"procallteams/internal/session"
+	"procallteams/internal/userlist"
 )
 
 // answer is api/openapi.yaml, User.
 type answer struct {
 	User     string          `json:"user"`
-	UPN      string          `json:"upn"`
-	EntraID  presence.UserID `json:"entraId"`
+	UCID     string          `json:"ucId,omitempty"`
+	UPN      string          `json:"upn,omitempty"`
+	EntraID  presence.UserID `json:"entraId,omitempty"`
 	Standing string          `json:"standing"`
+	Match    *match          `json:"match,omitempty"`
+	// The effective value of each direction, and the rule that decided.
+	TeamsToProCall *userlist.Decision `json:"teamsToProCall,omitempty"`
+	ProCallToTeams *userlist.Decision `json:"proCallToTeams,omitempty"`
 	poll.Freshness
 	Teams        *teams    `json:"teams,omitempty"`
+	Told         *told     `json:"told,omitempty"`
 	Reports      []said    `json:"reports"`
 	Session      standing  `json:"session"`
 	DoNotDisturb *standing `json:"doNotDisturb,omitempty"`
@@ -32,6 +40,7 @@ type teams struct {
 	OutOfOffice  bool                  `json:"outOfOffice"`
 	Source       presence.Source       `json:"source"`
 	ObservedAt   time.Time             `json:"observedAt"`
+	Age          int64                 `json:"ageSeconds"`
 	ProCall      presence.ProCall      `json:"procall"`
 }
 
@@ -62,18 +71,32 @@ var standings = map[directory.Standing]string{
 }
 
 func (k known) answer() answer {
+	if k.user != nil {
+		return k.nobodys()
+	}
 	a := answer{
-		User: k.person.Name, UPN: k.person.UPN, EntraID: k.person.ID, Standing: standings[k.person.Standing],
-		Freshness: k.fresh, Reports: k.said(), Session: k.standing(session.Call),
+		User: k.person.Name, UCID: k.person.UCID, UPN: k.person.UPN, EntraID: k.person.ID, Standing: standings[k.person.Standing], Match: k.match,
+		TeamsToProCall: userlist.DecisionOf(k.person.Reading), ProCallToTeams: userlist.DecisionOf(k.person.Writing),
+		Freshness: k.fresh, Told: k.told(), Reports: k.said(), Session: k.standing(session.Call),
 	}
 	a.Session.LastWrite = lastWrite(k.session.Last)
 	if k.isPublished {
 		o := k.published.Outcome
-		a.Teams = &teams{o.Availability, o.Activity, o.OutOfOffice, o.Source, k.published.ObservedAt, o.View()}
+		a.Teams = &teams{o.Availability, o.Activity, o.OutOfOffice, o.Source, k.published.ObservedAt, max(0, int64(k.asked.Sub(k.published.ObservedAt)/time.Second)), o.View()}
 	}
 	if quiet := k.standing(session.Quiet); k.settings.AlsoWrite.DoNotDisturb || quiet.State != none {
 		a.DoNotDisturb = &quiet
 	}
+	return a
+}
+
+// nobodys is the answer about a user of UCServer who is no account's.
+func (k known) nobodys() answer {
+	a := answer{User: k.user.Name, UCID: k.user.ID, Standing: standings[directory.Unmatched], Match: k.match, Freshness: k.fresh, Reports: []said{}}
+	if k.match != nil && k.match.Outcome == matching.Ambiguous.String() {
+		a.Standing = standings[directory.Ambiguous]
+	}
+	a.Session = standing{State: none, Reason: "does not take part: no account in Entra is this user"}
 	return a
 }
 

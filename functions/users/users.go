@@ -1,10 +1,14 @@
-// Package users is the HTTP function that says about one person what Teams shows,
-// what UCServer reports, and what the bridge keeps in Teams because of it.
+// Package users is the HTTP function that says about one person who that is on both
+// sides, whether the person takes part and why, what Teams shows, what UCServer was
+// told and reports, and what the bridge keeps in Teams because of it. It shows what
+// is now; there is no history of a person. Each look-up has an audit entry, and the
+// settings can switch all of it off.
 package users
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -18,6 +22,7 @@ import (
 	"procallteams/internal/directory"
 	"procallteams/internal/feed"
 	"procallteams/internal/host"
+	"procallteams/internal/matching"
 	"procallteams/internal/poll"
 	"procallteams/internal/presence"
 	"procallteams/internal/problem"
@@ -61,6 +66,11 @@ func (f Function) ServeCaller(w http.ResponseWriter, r *http.Request, caller acc
 		return
 	}
 	k, err := f.look(r.Context(), caller, name)
+	if err == nil || errors.Is(err, errUnknown) || errors.Is(err, errAmbiguous) {
+		if failed := f.record(r.Context(), caller, k); failed != nil {
+			err = failed
+		}
+	}
 	if err != nil {
 		f.refuse(w, r, err)
 		return
@@ -71,7 +81,28 @@ func (f Function) ServeCaller(w http.ResponseWriter, r *http.Request, caller acc
 var (
 	errUnknown   = errors.New("nobody has this name")
 	errAmbiguous = errors.New("several people have this name")
+	errOff       = errors.New("look-ups are switched off")
 )
+
+// record notes in the audit trail who looked for whom, before it is answered. The
+// name is not noted: it may be anybody's.
+func (f Function) record(ctx context.Context, caller access.Caller, k known) error {
+	who := caller.Administrator
+	if who == "" {
+		who = "credential " + caller.Consumer.ID
+	}
+	change := access.Change{Who: who, What: access.LookedUp, At: k.asked}
+	switch {
+	case k.user != nil:
+		change.Fields = []string{"ucserver", storage.EncodeKey(k.user.ID)}
+	case k.person.ID != "":
+		change.Fields = []string{"entra", string(k.person.ID)}
+	}
+	if err := f.Storage.Record(ctx, k.tenant, change); err != nil {
+		return fmt.Errorf("record the look-up: %w", err)
+	}
+	return nil
+}
 
 func (f Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var d problem.Details
@@ -88,10 +119,15 @@ func (f Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
 			NextStep: "Give a consent and switch on a direction; the users are read with the next sync. Then ask again.", Who: "administrator",
 		}
 		w.Header().Set("Retry-After", "10")
+	case errors.Is(err, errOff):
+		d = problem.Details{
+			Type: "/problems/helpdesk-off", Title: "Look-ups of single people are switched off", Status: http.StatusForbidden,
+			NextStep: "Set helpdesk to true in the settings, if that is agreed on.", Who: "administrator",
+		}
 	case errors.Is(err, errUnknown):
 		d = problem.Details{
 			Type: "/problems/unknown-user", Title: "Nobody has this name", Status: http.StatusNotFound,
-			Detail:   "No account of the tenant has it as UCServer name or as UPN. The users are read from Entra every 15 minutes.",
+			Detail:   "No account of the tenant has it as UCServer name or as UPN, and no user that UCServer sent has it.",
 			NextStep: "Compare the spelling with UCServer and with usermatching.csv.", Who: "administrator",
 		}
 	case errors.Is(err, errAmbiguous):
@@ -111,10 +147,16 @@ func (f Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // known is everything that is known about one person.
 type known struct {
 	asked    time.Time
+	tenant   string
 	now      storage.Now
 	settings settings.Integration // with app settings applied
 	fresh    poll.Freshness
 	person   directory.Person
+	// user is set instead of person for a user of UCServer who is nobody's; users is
+	// the list, when it was needed.
+	user  *matching.User
+	users []matching.User
+	match *match
 	// published is what the feed says, when it says anything.
 	published   feed.Change
 	isPublished bool
@@ -122,6 +164,7 @@ type known struct {
 	due         calls.Due
 	isDue       bool
 	session     session.Session
+	consumer    feed.Consumer // of pushes
 }
 
 // look finds the person and reads what is known: one range query, three rows, and
@@ -149,11 +192,14 @@ func (f Function) look(ctx context.Context, caller access.Caller, name string) (
 }
 
 func (f Function) once(ctx context.Context, tenant, name string) (k known, err error) {
-	k.asked = f.Now().UTC()
+	k.asked, k.tenant = f.Now().UTC(), tenant
 	if k.now, err = f.Storage.Now(ctx, tenant); err != nil {
 		return k, err
 	}
 	k.settings, _ = k.now.Settings.Override(f.Settings.Overrides)
+	if !k.settings.LookUps.On() {
+		return k, errOff
+	}
 	k.fresh = poll.FreshnessOf(k.asked, report.InputOf(k.now, k.settings, f.Interval))
 	if k.now.Directory.Blob == "" {
 		return k, calls.ErrNoDirectory
@@ -162,7 +208,13 @@ func (f Function) once(ctx context.Context, tenant, name string) (k known, err e
 	if err != nil {
 		return k, err
 	}
-	if k.person, err = find(people, name); err != nil {
+	if k.person, err = find(people, name); errors.Is(err, errUnknown) {
+		err = f.findUser(ctx, &k, people, name)
+	}
+	if err != nil {
+		return k, err
+	}
+	if err := f.judge(ctx, &k, people); err != nil || k.user != nil {
 		return k, err
 	}
 	if err := f.rows(ctx, tenant, &k); err != nil {
@@ -210,6 +262,7 @@ func (f Function) rows(ctx context.Context, tenant string, k *known) error {
 		k.due, k.isDue, err = storage.Calls{Storage: f.Storage}.DueOf(ctx, tenant, id)
 		return err
 	})
+	group.Go(func() error { return f.readConsumer(ctx, tenant, k) })
 	group.Go(func() (err error) {
 		k.session, _, err = storage.Written{Storage: f.Storage}.Session(ctx, tenant, id)
 		return err

@@ -103,7 +103,9 @@ type Judgement struct {
 	// Before is the report in force before; nil: nothing is compared.
 	Before *directory.Report
 
-	turns map[string]string
+	// Found by Turns.
+	turns   map[string]matching.Effect
+	counted *Turns
 }
 
 // Line says how it stands with a user.
@@ -143,10 +145,11 @@ func (j *Judgement) decide(l *Line, v matching.Verdict) {
 	} else {
 		l.Advice = notEnabledAdvice
 	}
-	l.TeamsToProCall, l.ProCallToTeams = decisionOf(person.Reading), decisionOf(person.Writing)
+	l.TeamsToProCall, l.ProCallToTeams = DecisionOf(person.Reading), DecisionOf(person.Writing)
 }
 
-func decisionOf(d *participation.Decision) *Decision {
+// DecisionOf is a decision in the form in which it is told; nil when there is none.
+func DecisionOf(d *participation.Decision) *Decision {
 	if d == nil {
 		return nil
 	}
@@ -174,16 +177,10 @@ func (j *Judgement) upn(account string) string {
 
 // turn says what the step from the report before means to a user.
 func (j *Judgement) turn(id string) string {
-	if j.Before == nil || j.Report == nil {
+	if j.Turns() == nil {
 		return ""
 	}
-	if j.turns == nil {
-		j.turns = map[string]string{}
-		for _, c := range matching.Diff(j.Before.Result, j.Report.Result).Users {
-			j.turns[c.ID] = c.Effect.String()
-		}
-	}
-	return j.turns[id]
+	return j.turns[id].String()
 }
 
 // Turns counts the accounts that gain or lose a match, or are moved to another user.
@@ -196,21 +193,25 @@ type Turns struct {
 // Turns counts what the step from the report before means to accounts; nil when
 // nothing is compared.
 func (j *Judgement) Turns() *Turns {
-	if j.Before == nil || j.Report == nil {
-		return nil
+	if j.Before == nil || j.Report == nil || j.turns != nil {
+		return j.counted
 	}
-	t := &Turns{}
-	for _, c := range matching.Diff(j.Before.Result, j.Report.Result).Accounts {
+	changes := matching.Diff(j.Before.Result, j.Report.Result)
+	j.turns, j.counted = make(map[string]matching.Effect, len(changes.Users)), &Turns{}
+	for _, c := range changes.Users {
+		j.turns[c.ID] = c.Effect
+	}
+	for _, c := range changes.Accounts {
 		switch c.Effect {
 		case matching.Gained:
-			t.Gained++
+			j.counted.Gained++
 		case matching.Lost:
-			t.Lost++
+			j.counted.Lost++
 		case matching.Moved:
-			t.Moved++
+			j.counted.Moved++
 		}
 	}
-	return t
+	return j.counted
 }
 
 // Replaced yields a line for every user before and after a list was replaced by
