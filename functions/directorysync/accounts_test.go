@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -347,22 +348,20 @@ func TestAProcessMayBeKilledAtEveryStep(t *testing.T) {
 			w.restart()
 		}
 		ctx, kill := context.WithCancel(t.Context())
-		left := (step + 1) / 2
-		w.wire.OnResponse(func(string, *http.Request, int) {
-			if left--; left == 0 {
+		var left atomic.Int64
+		left.Store(int64(step+1) / 2)
+		did := func() {
+			if left.Add(-1) == 0 {
 				kill()
 			}
-		})
-		w.entra.OnAnswer(func(string) {
-			if left--; left == 0 {
-				kill()
-			}
-		})
+		}
+		w.wire.OnResponse(func(string, *http.Request, int) { did() })
+		w.entra.OnAnswer(func(string) { did() })
 		w.now = w.now.Add(time.Minute)
 		err := w.sync.Run(ctx, host.Tick{})
 		w.wire.OnResponse(nil)
 		w.entra.OnAnswer(func(string) {})
-		survived := left > 0
+		survived := left.Load() > 0
 		kill()
 		w.restart()
 		w.minute()

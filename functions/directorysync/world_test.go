@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +32,24 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
 
+// log keeps what several processes write.
+type log struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *log) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // world is one tenant: simulated Entra on one side, what is stored of it on the
 // other.
 type world struct {
@@ -46,7 +65,7 @@ type world struct {
 	err      error        // why there is none
 	refused  []int
 	now      time.Time
-	logs     strings.Builder
+	logs     log
 }
 
 func (w *world) ReadToken(context.Context, string, []consent.Grant) (consent.Token, error) {

@@ -83,7 +83,7 @@ func newOffice(t testing.TB) *office {
 			if text != "app-token" {
 				return simulated.Caller{}, errors.New("unknown token")
 			}
-			return simulated.Caller{TenantID: o.tenant, AppID: "a", Roles: []string{"Presence.ReadWrite.All", "User.Read.All"}}, nil
+			return simulated.Caller{TenantID: o.tenant, AppID: "a", Roles: []string{"Presence.ReadWrite.All", "User.Read.All", "GroupMember.Read.All"}}, nil
 		}})
 	t.Cleanup(o.teams.Close)
 	server := httptest.NewServer(o.teams)

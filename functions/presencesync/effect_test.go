@@ -1,0 +1,228 @@
+package presencesync_test
+
+import (
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	simulated "procallteams/dev/graph"
+	"procallteams/internal/directory"
+	"procallteams/internal/matching"
+	"procallteams/internal/matching/participation"
+	"procallteams/internal/presence"
+	"procallteams/internal/settings"
+)
+
+// sends has UCServer's connector send its users.
+func (o *office) sends(users ...matching.User) {
+	o.t.Helper()
+	if _, err := o.storage.PutUsers(o.t.Context(), o.tenant, o.look().Users, directory.NewUsers(users), directory.UsersRef{At: o.now, By: "connector"}); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+func (o *office) reads(rules participation.Rules) {
+	o.t.Helper()
+	o.change(func(i *settings.Integration) { i.TeamsToProCall = settings.By(rules) })
+}
+
+// edited is an office of three people on the phone, and what was published so far.
+func edited(t *testing.T) (o *office, ada, bob, eve presence.UserID) {
+	o = newOffice(t)
+	ada, bob, eve = o.hire("ada@contoso.com"), o.hire("bob@contoso.com"), o.hire("eve@contoso.com")
+	for _, id := range []presence.UserID{ada, bob, eve} {
+		o.says(id, "Busy", "InACall")
+	}
+	o.tick()
+	return o, ada, bob, eve
+}
+
+func TestAnEditTakesEffectAtTheNextSync(t *testing.T) {
+	o, ada, bob, eve := edited(t)
+	var sales simulated.Group
+	for _, edit := range []struct {
+		name string
+		do   func()
+		want []string
+	}{
+		{"one is excluded", func() { o.reads(participation.Rules{Everyone: true, ExcludedUsers: []string{string(ada)}}) },
+			[]string{"ada@contoso.com removed:disabled"}},
+		{"and comes back", func() { o.reads(participation.Rules{Everyone: true}) }, []string{"ada@contoso.com Busy/InACall teams"}},
+		{"only one is named", func() { o.reads(participation.Rules{Users: []string{string(eve)}}) },
+			[]string{"ada@contoso.com removed:disabled", "bob@contoso.com removed:disabled"}},
+		{"everybody again", func() { o.reads(participation.Rules{Everyone: true}) },
+			[]string{"ada@contoso.com Busy/InACall teams", "bob@contoso.com Busy/InACall teams"}},
+		{"a file gives a name", func() { o.upload("ada@contoso.com,ada\n") },
+			[]string{"ada@contoso.com removed:renamed", "ada Busy/InACall teams"}},
+		{"another file makes two ambiguous", func() { o.upload("bob@contoso.com,desk\neve@contoso.com,desk\n") },
+			[]string{"ada removed:renamed", "ada@contoso.com Busy/InACall teams", "bob@contoso.com removed:unmatched", "eve@contoso.com removed:unmatched"}},
+		{"an empty file", func() { o.upload("") }, []string{"bob@contoso.com Busy/InACall teams", "eve@contoso.com Busy/InACall teams"}},
+		{"UCServer's users become known", func() {
+			o.sends(matching.User{ID: "7", Name: "ada", UPN: "ada@contoso.com", Groups: []string{"Sales"}}, matching.User{ID: "8", Name: "bob@contoso.com"}, matching.User{ID: "9", Name: "stranger"})
+		}, []string{"ada@contoso.com removed:renamed", "ada Busy/InACall teams", "bob@contoso.com Busy/InACall teams", "eve@contoso.com removed:unmatched"}},
+		{"only a group of UCServer's", func() {
+			o.reads(participation.Rules{Groups: []participation.Group{{Source: participation.UCServer, ID: "sales"}}})
+		}, []string{"bob@contoso.com removed:disabled"}},
+		{"who is in no group any more", func() {
+			o.sends(matching.User{ID: "7", Name: "ada", UPN: "ada@contoso.com"}, matching.User{ID: "8", Name: "bob@contoso.com", Groups: []string{"SALES"}})
+		}, []string{"ada removed:disabled", "bob@contoso.com Busy/InACall teams"}},
+		{"a group of Entra's, which nobody has read yet", func() {
+			sales = o.teams.AddGroup(simulated.Group{DisplayName: "sales", Members: []string{string(ada)}})
+			o.reads(participation.Rules{Pilot: []participation.Group{{Source: participation.Entra, ID: sales.ID}}})
+		}, []string{"bob@contoso.com removed:disabled"}},
+		{"its members become known", func() { o.reread() }, []string{"ada Busy/InACall teams"}},
+		{"it is deleted", func() {
+			o.teams.RemoveGroup(sales.ID)
+			o.now = o.now.Add(11 * time.Minute)
+			o.reread()
+		}, []string{"ada removed:disabled"}},
+		{"nobody", func() { o.reads(participation.Rules{}) }, nil},
+		{"everybody whom UCServer has", func() { o.reads(participation.Rules{Everyone: true}) }, []string{"ada Busy/InACall teams", "bob@contoso.com Busy/InACall teams"}},
+		{"an account is disabled", func() { o.teams.Disable(string(bob)); o.reread() }, []string{"bob@contoso.com removed:disabled"}},
+		{"UCServer has no users", func() { o.sends() }, []string{"ada removed:unmatched"}},
+	} {
+		t.Run(edit.name, func(t *testing.T) {
+			before := o.head()
+			edit.do()
+			o.tick()
+			o.want(before, edit.want...)
+			o.tick()
+			o.restart()
+			o.tick()
+			o.want(before, edit.want...)
+		})
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func TestWhoLeavesIsTakenBackAlsoWhenGraphCannotBeRead(t *testing.T) {
+	for name, away := range map[string]func(*office){
+		"throttled": func(o *office) {
+			if err := o.storage.Throttle(o.t.Context(), o.tenant, o.now.Add(time.Hour)); err != nil {
+				o.t.Fatal(err)
+			}
+		},
+		"no token": func(o *office) { o.tokens.err = http.ErrHandlerTimeout },
+		"down": func(o *office) {
+			o.teams.Inject(simulated.Fault{Kind: simulated.Status, Status: http.StatusBadGateway})
+		},
+		"paused": func(o *office) { o.change(func(i *settings.Integration) { i.Paused = true }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, ada, _, _ := edited(t)
+			before := o.head()
+			o.reads(participation.Rules{Everyone: true, ExcludedUsers: []string{string(ada)}})
+			o.upload("eve@contoso.com,eve\n")
+			away(o)
+			o.tick()
+			want := []string{"ada@contoso.com removed:disabled", "eve@contoso.com removed:renamed", "eve Busy/InACall teams"}
+			if name == "paused" {
+				want = []string{"ada@contoso.com removed:disabled", "eve@contoso.com removed:renamed", "eve PresenceUnknown/PresenceUnknown paused", "bob@contoso.com PresenceUnknown/PresenceUnknown paused"}
+			}
+			o.want(before, want...)
+			o.tick()
+			o.restart()
+			o.tick()
+			o.want(before, want...)
+		})
+	}
+}
+
+func TestWhoTakesNoPartIsNotAskedFor(t *testing.T) {
+	o, ada, _, _ := edited(t)
+	o.reads(participation.Rules{Users: []string{string(ada)}})
+	o.tick()
+	beat := o.look().Heartbeat
+	if beat.Users != 1 || beat.Requests != 1 {
+		t.Errorf("heartbeat = %+v; want one person", beat)
+	}
+	o.reads(participation.Rules{Users: []string{"nobody's id"}})
+	before := len(o.teams.Requests())
+	o.tick()
+	o.tick()
+	if n := len(o.teams.Requests()) - before; n != 0 {
+		t.Errorf("%d requests to Graph; nobody takes part", n)
+	}
+}
+
+func TestTheStableIDIsToldWithEveryPresence(t *testing.T) {
+	o, _, _, _ := edited(t)
+	o.sends(matching.User{ID: "7", Name: "ada@contoso.com"})
+	before := o.head()
+	o.tick()
+	for _, c := range o.since(before) {
+		if c.User == "ada@contoso.com" && c.UCID != "7" {
+			t.Errorf("change = %+v; want the connector's id", c)
+		}
+	}
+	before = o.head()
+	o.sends(matching.User{ID: "70", Name: "ada@contoso.com"})
+	o.tick()
+	changes := o.since(before)
+	if len(changes) != 1 || changes[0].UCID != "70" || changes[0].User != "ada@contoso.com" {
+		t.Errorf("changes = %+v; want the presence once more, with the new id", changes)
+	}
+}
+
+func TestThePackagesFileIsImportedOnceAndNeverAgain(t *testing.T) {
+	o := newOffice(t)
+	write := func(csv string) {
+		if err := os.WriteFile(o.names, []byte(csv), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("ada@contoso.com,ada\n")
+	o.says(o.hire("ada@contoso.com"), "Busy", "InACall")
+	o.tick()
+	o.want(0, "ada Busy/InACall teams")
+	ref := o.look().List
+	if ref.Source != directory.FromPackage || ref.Lines != 1 || ref.Fingerprint == "" {
+		t.Errorf("pointer = %+v", ref)
+	}
+	before := o.head()
+	write("ada@contoso.com,lovelace\n") // the next release's
+	o.restart()
+	o.tick()
+	o.want(before)
+	if o.look().Heartbeat.Oddities["usermatching.csv of the package differs from the one in use"] != 1 {
+		t.Errorf("oddities = %v; want the difference", o.look().Heartbeat.Oddities)
+	}
+	o.upload("")
+	o.restart()
+	o.tick()
+	o.want(before, "ada removed:renamed", "ada@contoso.com Busy/InACall teams")
+}
+
+func TestAPackagesFileWithFaultsIsNotUsed(t *testing.T) {
+	o := newOffice(t)
+	if err := os.WriteFile(o.names, []byte("ada@contoso.com\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.says(o.hire("ada@contoso.com"), "Busy", "InACall")
+	o.tick()
+	o.want(0, "ada@contoso.com Busy/InACall teams")
+	now := o.look()
+	if now.List.Blob != "" || now.Heartbeat.Oddities["usermatching.csv of the package is not used"] != 1 {
+		t.Errorf("list = %+v, oddities = %v", now.List, now.Heartbeat.Oddities)
+	}
+}
+
+func TestCountsOfThoseWhoAreNobodys(t *testing.T) {
+	o := newOffice(t)
+	o.hire("ada@contoso.com")
+	o.sends(matching.User{ID: "1", Name: "ada@contoso.com"}, matching.User{ID: "2", Name: "stranger"}, matching.User{ID: "3", Name: "x", UPN: "ADA@contoso.de"})
+	o.tick()
+	if beat := o.look().Heartbeat; beat.Users != 1 || beat.Unmatched != 2 || beat.Ambiguous != 0 {
+		t.Errorf("heartbeat = %+v", beat)
+	}
+	report, err := o.storage.Report(t.Context(), o.look().Directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, ok := report.User("1"); !ok || v.Outcome != matching.Matched {
+		t.Errorf("verdict = %+v, %t", v, ok)
+	}
+}
