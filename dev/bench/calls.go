@@ -21,7 +21,7 @@ func callLatency(ctx context.Context, o Options) ([]Budget, error) {
 		rate, budget, users, calls int
 	}{
 		{25, 1500, 2000, 300},
-		{150, 10_000, 5000, 1500},
+		{150, 10_000, 2000, 500},
 	} {
 		run := smoke.Default
 		run.Users, run.Rate, run.Calls, run.CallRate, run.Budget = load.users, 25, load.calls, float64(load.rate), load.budget
