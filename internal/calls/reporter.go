@@ -27,8 +27,9 @@ type Reporter struct {
 	ID string `json:"id"`
 	// Epoch is the one in which reports are accepted.
 	Epoch int64 `json:"epoch"`
-	// Generation rises by one when the lease ends: reports of another generation
-	// are void, whatever their rows say.
+	// Generation rises by one when the lease ends, and with everything that is
+	// refused because calls are not written: reports of another generation are void,
+	// whatever their rows say.
 	Generation int64 `json:"generation"`
 	// Until is when the lease ends; Seen when the reporter was last heard.
 	Until time.Time `json:"until"`

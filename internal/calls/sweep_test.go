@@ -276,6 +276,26 @@ func TestOffAndOnBetweenTwoReportsIsNoticed(t *testing.T) {
 	}
 }
 
+func TestWhatEndedWhileCallsWereOffDoesNotComeBack(t *testing.T) {
+	for name, refused := range map[string]func(*world, *calls.Ledger){
+		"report": func(w *world, l *calls.Ledger) { w.want(w.report(l, 1, free("ada", 11)), calls.NotEnabled) },
+		"list":   func(w *world, l *calls.Ledger) { w.want(w.complete(l, 1, 11)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			l := w.ledger()
+			w.complete(l, 1, 10, call("ada", 1))
+			w.switched(false)
+			refused(w, l)
+			w.switched(true) // before anybody has swept
+			w.wantOnThePhone()
+			w.want(w.complete(l, 1, 12, call("ada", 12)), calls.Accepted)
+			w.wantOnThePhone("ada")
+			w.wantDue("id-ada")
+		})
+	}
+}
+
 func TestAListWhileCallsAreOffIsNotKept(t *testing.T) {
 	w := newWorld(t)
 	l := w.ledger()

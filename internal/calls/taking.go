@@ -40,6 +40,10 @@ func (t *taking) heard(on bool) Reporter {
 	case !on && next.Need == "":
 		next.Need, next.NeedSince = NeedMissed, t.now
 	}
+	if !on {
+		// What was said before counts no more: its end may be what is refused now.
+		next.Generation++
+	}
 	return next
 }
 

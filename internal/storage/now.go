@@ -133,13 +133,27 @@ func (s *Storage) upsertJSON(ctx context.Context, partition, key string, v any) 
 	return nil
 }
 
-// Throttle stores until when Graph asked this app to wait in this tenant.
+// Throttle stores until when Graph asked this app to wait in this tenant. A longer
+// pause that another process was asked for stays.
 func (s *Storage) Throttle(ctx context.Context, tenant string, until time.Time) error {
-	row := Row{Partition: tenant, Key: RowThrottle, Values: map[string]any{"until": until}}
-	if err := s.Upsert(ctx, row); err != nil {
-		return fmt.Errorf("store throttle: %w", err)
+	for {
+		row, err := s.Get(ctx, tenant, RowThrottle)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			_, err = s.Insert(ctx, Row{Partition: tenant, Key: RowThrottle, Values: map[string]any{"until": until}})
+		case err == nil && !until.After(row.Time("until")):
+			return nil
+		case err == nil:
+			row.Values = map[string]any{"until": until}
+			_, err = s.Replace(ctx, row)
+		}
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, ErrChanged) && !errors.Is(err, ErrExists) {
+			return fmt.Errorf("store throttle: %w", err)
+		}
 	}
-	return nil
 }
 
 // Settings keeps the settings row and the pointer to the tenant in use.

@@ -156,7 +156,14 @@ func TestWhatASyncLeavesBehindIsReadAtOnce(t *testing.T) {
 	if err := s.Beat(t.Context(), tenantA, health.Heartbeat{AsOf: at, Users: 7}); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.Throttle(t.Context(), tenantA, at.Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Throttle(t.Context(), tenantA, at.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	// Another process was asked for less, and knows nothing of the first.
+	if err := s.Throttle(t.Context(), tenantA, at.Add(5*time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	now, err := s.Now(t.Context(), tenantA)
