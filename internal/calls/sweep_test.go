@@ -167,7 +167,7 @@ func TestAReporterThatOwesAListAndDiesStillExpires(t *testing.T) {
 	w := newWorld(t)
 	l := w.ledger()
 	w.complete(l, 1, 10, call("ada", 1), call("bob", 2))
-	w.people(directory.Person{ID: "id-ada", Name: "ada.new", Standing: directory.TakesPart, Reads: true, Writes: true}, directory.Person{ID: "id-bob", Name: "bob", Standing: directory.TakesPart})
+	w.people(directory.Person{ID: "id-ada", Name: "ada.new", Standing: directory.TakesPart, Reads: true, Writes: true}, directory.Person{ID: "id-bob", Name: "bob", Standing: directory.TakesPart, Reads: true, Writes: true})
 	w.sweep(l)
 	w.wantOnThePhone("bob")
 	if need := w.need(l, 1); need.Need != calls.NeedMissed {
@@ -184,7 +184,7 @@ func TestANameThatIsAnotherPersonsNowMovesTheCall(t *testing.T) {
 	w := newWorld(t)
 	l := w.ledger()
 	w.complete(l, 1, 10, call("ada", 1))
-	w.people(directory.Person{ID: "id-eve", Name: "ada", Standing: directory.TakesPart, Reads: true, Writes: true}, directory.Person{ID: "id-ada", Name: "ada.l", Standing: directory.TakesPart})
+	w.people(directory.Person{ID: "id-eve", Name: "ada", Standing: directory.TakesPart, Reads: true, Writes: true}, directory.Person{ID: "id-ada", Name: "ada.l", Standing: directory.TakesPart, Reads: true, Writes: true})
 	w.due()
 	w.sweep(l)
 	w.wantOnThePhone()
