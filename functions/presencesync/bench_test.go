@@ -2,11 +2,15 @@ package presencesync_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -14,8 +18,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	simulated "procallteams/dev/graph"
+	"procallteams/functions/presencesync"
 	"procallteams/internal/graph"
 	"procallteams/internal/host"
+	"procallteams/internal/matching"
+	"procallteams/internal/matching/participation"
+	"procallteams/internal/presence"
+	"procallteams/internal/secret"
 )
 
 // Each reports "x-plain-client": the CPU of a whole sync in which nothing changed
@@ -63,6 +72,57 @@ func benchmarkSync(b *testing.B, users int) {
 	}
 	b.ReportMetric(float64(ours)/float64(theirs), "x-plain-client")
 	b.ReportMetric(float64(ours.Microseconds())/float64(b.N)/1000, "cpu-ms/sync")
+}
+
+// BenchmarkWarmFromStorage100k measures how long a process that has just started
+// takes until it asks Graph: the feed and who takes part come from storage.
+func BenchmarkWarmFromStorage100k(b *testing.B) { benchmarkStart(b, false) }
+
+// BenchmarkEdit100k does so when the rules were edited meanwhile: the accounts are
+// matched with UCServer's users anew, and the directory is stored.
+func BenchmarkEdit100k(b *testing.B) { benchmarkStart(b, true) }
+
+func benchmarkStart(b *testing.B, edited bool) {
+	const people = 100_000
+	o := newOffice(b)
+	var users []matching.User
+	for i, user := range o.teams.AddMembers(people) {
+		users = append(users, matching.User{ID: strconv.Itoa(i), Name: user.UserPrincipalName, UPN: user.UserPrincipalName, Mail: user.Mail, Groups: []string{"Staff"}})
+	}
+	o.sends(users...)
+	o.tick()
+	var took, spent time.Duration
+	for edit := 0; b.Loop(); edit++ {
+		if edited {
+			o.reads(participation.Rules{Everyone: true, ExcludedUsers: []string{"nobody " + strconv.Itoa(edit)}})
+		}
+		o.restart()
+		first := &firstAsked{Graph: o.graph}
+		o.sync.Graph = first
+		o.now = o.now.Add(time.Second)
+		start, cpu := time.Now(), cpuTime(b)
+		first.asked = func() { took, spent = took+time.Since(start), spent+cpuTime(b)-cpu }
+		if err := o.sync.Run(b.Context(), host.Tick{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if beat := o.look().Heartbeat; beat.Users != people {
+		b.Fatalf("heartbeat = %+v", beat)
+	}
+	b.ReportMetric(float64(took.Milliseconds())/float64(b.N), "ms-to-first-request")
+	b.ReportMetric(float64(spent.Milliseconds())/float64(b.N), "cpu-ms-to-first-request")
+}
+
+// firstAsked is a Graph that tells when it is asked, and then is down.
+type firstAsked struct {
+	presencesync.Graph
+	once  sync.Once
+	asked func()
+}
+
+func (g *firstAsked) Presences(context.Context, secret.Text, []presence.UserID) (graph.Answer, error) {
+	g.once.Do(g.asked)
+	return graph.Answer{}, errors.New("down")
 }
 
 // recorded is a server that answers each batch with what the simulator said to

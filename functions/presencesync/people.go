@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"procallteams/internal/consent"
@@ -75,8 +76,10 @@ func (r *run) compile(ctx context.Context, inputs string) error {
 		return err
 	}
 	r.now.Directory = ref
-	r.use(d, ref)
-	r.log.Info("who takes part is known anew", "accounts", len(d.People), "read", len(r.people), "unmatched", ref.Unmatched, "ambiguous", ref.Ambiguous)
+	r.use(d.Clone(), ref)
+	// What it was made of can be many times what stays, and the next edit may be far.
+	debug.FreeOSMemory()
+	r.log.Info("who takes part is known anew", "accounts", ref.Users, "read", len(r.people), "unmatched", ref.Unmatched, "ambiguous", ref.Ambiguous)
 	return nil
 }
 

@@ -196,8 +196,13 @@ func (r *run) do(ctx context.Context) error {
 // lookUp brings what is known about people up to date. When that fails, what was
 // known before serves.
 func (r *run) lookUp(ctx context.Context) {
-	if r.unknown = r.know(ctx); r.unknown != nil {
-		r.odd.add("directory not made", 1)
+	r.unknown = r.know(ctx)
+	if r.unknown == nil || errors.Is(r.unknown, errFaster) {
+		return
+	}
+	r.odd.add("directory not made", 1)
+	if r.start.Sub(r.saidUnknown) >= time.Minute {
+		r.saidUnknown = r.start
 		r.log.Warn("who takes part is not known anew; what was known serves", "error", r.unknown.Error())
 	}
 }

@@ -87,6 +87,36 @@ func (d *Directory) Find(id presence.UserID) (Person, bool) {
 	return d.People[i], true
 }
 
+// Clone returns a copy with memory of its own. What [Compile] returns shares the
+// texts of the accounts and users it was made of, and so keeps all of these.
+func (d *Directory) Clone() *Directory {
+	size := 0
+	for i := range d.People {
+		p := &d.People[i]
+		size += len(p.ID) + len(p.UPN) + len(p.UCID)
+		if p.Name != p.UPN {
+			size += len(p.Name)
+		}
+	}
+	var block strings.Builder
+	block.Grow(size)
+	keep := func(text string) string {
+		from := block.Len()
+		block.WriteString(text)
+		return block.String()[from:]
+	}
+	clone := &Directory{People: slices.Clone(d.People)}
+	for i := range clone.People {
+		p := &clone.People[i]
+		namedLikeUPN := p.Name == p.UPN
+		p.ID, p.UPN, p.UCID = presence.UserID(keep(string(p.ID))), keep(p.UPN), keep(p.UCID)
+		if p.Name = p.UPN; !namedLikeUPN {
+			p.Name = keep(d.People[i].Name)
+		}
+	}
+	return clone
+}
+
 // Count returns how many people have the standing.
 func (d *Directory) Count(s Standing) int {
 	n := 0

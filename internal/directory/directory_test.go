@@ -135,6 +135,16 @@ func TestWhoIsMatchedTakesPartByTheRulesOfEachDirection(t *testing.T) {
 	}
 }
 
+func TestACloneIsEqual(t *testing.T) {
+	accounts, users := company()
+	for _, users := range []*directory.Users{users, nil} {
+		d, _ := directory.Compile(accounts, users, matching.List{}, everyone, nobody)
+		if diff := cmp.Diff(d, d.Clone()); diff != "" {
+			t.Errorf("clone (-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestAnEmptyListOfUsersMatchesNobody(t *testing.T) {
 	accounts, _ := company()
 	d, report := directory.Compile(accounts, directory.NewUsers(nil), matching.List{}, everyone, everyone)
