@@ -272,6 +272,24 @@ func TestChangesAreMadeInWhateverListIsInForce(t *testing.T) {
 	}
 }
 
+func TestAListIsTakenInWhileEntraIsReadAnew(t *testing.T) {
+	w := newWorld(t)
+	w.know(accounts...)
+	w.done(w.put("", users(1)))
+	body := listOf(user("u1", "user1@contoso.com"), user("u2", "late@contoso.com"))
+	started, open := make(chan struct{}), make(chan struct{})
+	slow := make(chan answer)
+	go func() {
+		slow <- w.ask(http.MethodPut, "", &gated{Reader: strings.NewReader(body), started: started, open: open}, func(r *http.Request) { r.ContentLength = int64(len(body)) })
+	}()
+	<-started
+	w.know(matching.Account{ID: "ffffffff-0000-4000-8000-000000000006", UPN: "late@contoso.com"})
+	close(open)
+	if a := w.done(<-slow); a.lines[1].Result != userlist.TakesPart || !*a.last.Stored {
+		t.Errorf("= %s", a.text)
+	}
+}
+
 func TestUploadsAtOnceLeaveOneWholeList(t *testing.T) {
 	w := newWorld(t)
 	w.done(w.put("", users(1)))

@@ -25,7 +25,7 @@ func badParameter(detail, next string) error {
 
 // refuse answers with the problem that err is.
 func (f *Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	d, expected := refusalOf(err)
+	d, expected := Explain(err)
 	d.Invocation = host.Invocation(r.Context())
 	log := host.Log(r.Context(), f.Log)
 	if !expected {
@@ -37,9 +37,9 @@ func (f *Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	problem.Write(w, d)
 }
 
-// refusalOf returns the problem that err is, and whether it is one that the caller
-// can act on.
-func refusalOf(err error) (problem.Details, bool) {
+// Explain returns the problem that an error of [Function.Take] is, and whether it is
+// one that the caller can act on.
+func Explain(err error) (problem.Details, bool) {
 	if own, ok := errors.AsType[*refusal](err); ok {
 		return own.details, true
 	}

@@ -219,16 +219,31 @@ func (f *Function) users(ctx context.Context, now storage.Now) (*directory.Users
 // finish judges a list and stores it. It is judged first: what can't be answered
 // is not stored either.
 func (f *Function) finish(ctx context.Context, s Step, now storage.Now, users *directory.Users, r *Receipt) (err error) {
-	if r.judgement, err = f.compare(ctx, now, users, r); err != nil {
-		if errors.Is(err, storage.ErrNotFound) {
-			err = ErrRace
+	r.judgement, err = f.compare(ctx, now, users, r)
+	if errors.Is(err, storage.ErrNotFound) {
+		// Something that the list is judged by was replaced this instant.
+		fresh, _, err := f.now(ctx, s.Tenant)
+		if err != nil {
+			return err
 		}
+		if fresh.Users.Version != now.Users.Version {
+			return ErrRace
+		}
+		now = fresh
+		if r.judgement, err = f.compare(ctx, now, users, r); err != nil {
+			return err
+		}
+	} else if err != nil {
 		return err
 	}
 	r.ETag = etagOf(now.Users)
 	if s.DryRun || r.None() && now.Users.Blob != "" {
 		return nil
 	}
+	return f.store(ctx, s, now, users, r)
+}
+
+func (f *Function) store(ctx context.Context, s Step, now storage.Now, users *directory.Users, r *Receipt) error {
 	if !s.Machine {
 		change := access.Change{Who: s.Who, What: "users of UCServer sent", At: f.Now()}
 		if err := f.Audit.Record(ctx, s.Tenant, change); err != nil {
@@ -236,10 +251,10 @@ func (f *Function) finish(ctx context.Context, s Step, now storage.Now, users *d
 		}
 	}
 	ref, err := f.Storage.PutUsers(ctx, s.Tenant, now.Users, users, directory.UsersRef{At: f.Now(), By: s.Who})
-	switch {
-	case errors.Is(err, storage.ErrChanged):
+	if errors.Is(err, storage.ErrChanged) {
 		return ErrRace
-	case err != nil:
+	}
+	if err != nil {
 		return err
 	}
 	r.ETag, r.Stored = etagOf(ref), true
