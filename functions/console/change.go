@@ -127,16 +127,14 @@ func (f *Function) saveApp(ctx context.Context, who string, form url.Values) (st
 
 // directionsOf applies the form of step 3: boxes that are not ticked are absent.
 func directionsOf(form url.Values) func(*settings.Integration) {
-	of := func(name string) settings.Participation {
-		if form.Get(name) == "everyone" {
-			return settings.Everyone
-		}
-		return settings.Nobody
-	}
+	of := func(name string) settings.Participation { return settings.By(posted(name, form)) }
 	yes := func(name string) bool { return form.Get(name) == "yes" }
 	return func(i *settings.Integration) {
 		i.TeamsToProCall, i.ProCallToTeams, i.Paused = of("teamsToProCall"), of("proCallToTeams"), yes("paused")
-		i.OnlySignedIn = yes("onlySignedIn")
+		i.OnlySignedIn, i.LookUps = yes("onlySignedIn"), settings.OnUnlessOff{}
+		if yes("noHelpdesk") {
+			i.LookUps = settings.SwitchedOff
+		}
 		i.AlsoWrite = settings.AlsoWrite{Ringing: yes("ringing"), WrapUp: yes("wrapUp"), Appointment: yes("appointment"), DoNotDisturb: yes("doNotDisturb")}
 	}
 }

@@ -5,6 +5,9 @@
 //	POST console/code       sign in with the set-up code
 //	GET  console/signin     sign in with Entra; Microsoft posts back to it
 //	POST console/<step>     one change, answered with 303 back to the page
+//	GET  console/people     who takes part, who does not, and why
+//	POST console/usermatching, console/users
+//	                        a file, answered with the page of the people
 //
 // A change that makes a secret is answered with the page that shows it, once.
 // The page works without JavaScript; nothing here decides what is allowed, the
@@ -22,7 +25,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"procallteams/functions/directory"
 	"procallteams/functions/status"
+	"procallteams/functions/usermatching"
 	"procallteams/internal/access"
 	"procallteams/internal/consent"
 	"procallteams/internal/host"
@@ -31,6 +36,7 @@ import (
 	"procallteams/internal/problem"
 	"procallteams/internal/report"
 	"procallteams/internal/secret"
+	"procallteams/internal/storage"
 )
 
 // AdminRole is the app role that makes a person an administrator of the bridge.
@@ -64,6 +70,13 @@ type Function struct {
 	Probe func(context.Context) error
 	// Resume lets pushes go on after a 410.
 	Resume func(ctx context.Context, tenant string) error
+
+	// Storage is where the page of the people reads from. Nil: there is no such page.
+	Storage *storage.Storage
+	// TakeNames and TakeUsers take in what an administrator uploads there. Nil: not
+	// offered.
+	TakeNames func(context.Context, usermatching.Upload) (*usermatching.Receipt, error)
+	TakeUsers func(context.Context, directory.Step) (*directory.Receipt, error)
 
 	// Redirects are the addresses to register with Entra, exactly as they are sent.
 	Redirects []string
@@ -102,14 +115,20 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	signedIn := err == nil
 	r = r.WithContext(access.WithAdministrator(r.Context(), session.Administrator))
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	r.Body = http.MaxBytesReader(w, r.Body, f.limit(name, signedIn))
 	switch {
 	case r.Method == http.MethodPost && name == "code":
 		f.code(w, r)
 	case r.Method == http.MethodPost && !signedIn:
 		f.welcome(w, r, http.StatusForbidden, notice{"bad", "Your session has ended. Sign in and repeat the change; nothing was changed."})
+	case r.Method == http.MethodPost && f.takes(name):
+		f.take(w, r, name)
 	case r.Method == http.MethodPost:
 		f.change(w, r, name)
+	case name == "people" && !signedIn:
+		http.Redirect(w, r, "/api/console?next=/api/console/people", http.StatusSeeOther)
+	case name == "people" && f.Storage != nil:
+		f.people(w, r, http.StatusOK, peopleView{})
 	case name != "":
 		page.Render(w, http.StatusNotFound, page.Page{Title: "There is no such page", Body: page.Execute(texts, "lost", nil)})
 	case !signedIn:
@@ -117,6 +136,22 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		f.home(w, r, http.StatusOK, shown{Notice: done[r.URL.Query().Get("done")]})
 	}
+}
+
+// takes reports whether a step brings a file.
+func (f *Function) takes(name string) bool {
+	return name == "usermatching" && f.TakeNames != nil || name == "users" && f.TakeUsers != nil
+}
+
+// limit is how large a body may be.
+func (f *Function) limit(name string, signedIn bool) int64 {
+	switch {
+	case !signedIn || !f.takes(name):
+		return 64 << 10
+	case name == "users":
+		return maxUsers
+	}
+	return maxNames
 }
 
 // signIn starts a sign-in with Entra (GET), or ends it (POST from Microsoft's
@@ -202,7 +237,7 @@ func (f *Function) begin(w http.ResponseWriter, r *http.Request, who string) {
 
 // onward is where a sign-in leads: a page of our own, else the console.
 func onward(next string) string {
-	for _, known := range []string{"/api/consent/user", "/api/consent/admin", "/api/status", "/api/integration", "/api/credentials", "/api/health"} {
+	for _, known := range []string{"/api/console/people", "/api/consent/user", "/api/consent/admin", "/api/status", "/api/integration", "/api/credentials", "/api/health"} {
 		if next == known {
 			return known
 		}

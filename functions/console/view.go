@@ -24,7 +24,7 @@ import (
 //go:embed console.html
 var text string
 
-var texts = page.Parse("console", text)
+var texts = page.Parse("console", text+peopleText)
 
 // notice is one sentence at the top; Tone is ok, wait, bad or empty for none.
 type notice struct{ Tone, Text string }
@@ -90,6 +90,8 @@ type view struct {
 	PushURL    string
 	HasSecret  bool // a client secret comes from an app setting
 	Ticked     map[string]bool
+	Rules      []rulesForm
+	People     bool // there is a page of the people
 	Options    []options
 	Writing    bool // calls are written, or were
 	Reporters  []string
@@ -151,8 +153,12 @@ func (f *Function) view(state report.State, machines []access.Credential, s show
 		shown: s, State: state, Findings: health.Assess(now, state.Input), Scopes: access.Scopes, Warnings: f.Warnings,
 		Tenant: state.Settings.Tenant, ClientID: state.Settings.ClientID, PushURL: state.Settings.PushURL,
 		HasSecret: f.SecretFixed, Now: now, AppFixed: map[string]bool{}, Ticked: ticked(state.Settings, s.Kept), Options: allOptions,
-		Redirects: f.Redirects,
-		Writing:   state.Settings.ProCallToTeams.On() || state.Writer.Held > 0 || len(state.Reporters) > 0,
+		Redirects: f.Redirects, People: f.Storage != nil,
+		Rules: []rulesForm{
+			rulesOf("teamsToProCall", "Teams to ProCall", state.Settings.TeamsToProCall, s.Kept),
+			rulesOf("proCallToTeams", "ProCall to Teams", state.Settings.ProCallToTeams, s.Kept),
+		},
+		Writing: state.Settings.ProCallToTeams.On() || state.Writer.Held > 0 || len(state.Reporters) > 0,
 	}
 	for _, name := range state.Fixed {
 		v.AppFixed[name] = true
@@ -193,6 +199,8 @@ var allOptions = []options{{"ProCall to Teams also writes", []box{
 	{"doNotDisturb", "Do not disturb", "A “Do not disturb” chosen in ProCall becomes the person's own choice in Teams, always with an end. It is taken back only while it is still ours."},
 }}, {"ProCall to Teams writes calls", []box{
 	{"onlySignedIn", "Only while signed in to Teams", "Without this, a call makes a person who is signed out of Teams look as if they were there and in a call. Needs Teams to ProCall."},
+}}, {"Helpdesk", []box{
+	{"noHelpdesk", "Refuse look-ups of single people", "Nobody can ask “why is this person red?” any more (v1/users), neither here nor a machine."},
 }}}
 
 // ticked are the boxes of step 3: as stored, or as they were when the form was
@@ -206,7 +214,7 @@ func ticked(s settings.Integration, kept url.Values) map[string]bool {
 		return boxes
 	}
 	return map[string]bool{
-		"teamsToProCall": s.TeamsToProCall == settings.Everyone, "proCallToTeams": s.ProCallToTeams == settings.Everyone, "paused": s.Paused,
+		"paused": s.Paused, "noHelpdesk": !s.LookUps.On(),
 		"ringing": s.AlsoWrite.Ringing, "wrapUp": s.AlsoWrite.WrapUp, "appointment": s.AlsoWrite.Appointment,
 		"doNotDisturb": s.AlsoWrite.DoNotDisturb, "onlySignedIn": s.OnlySignedIn,
 	}

@@ -1,0 +1,119 @@
+package console
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"procallteams/internal/matching/participation"
+	"procallteams/internal/settings"
+)
+
+// Fields of the rules of one direction, each a list with an entry on each line.
+// Their names in the form are the direction's, a full stop, and this one.
+const (
+	fieldGroups         = "groups"
+	fieldUsers          = "users"
+	fieldExcludedGroups = "excludedGroups"
+	fieldExcludedUsers  = "excludedUsers"
+	fieldPilot          = "pilot"
+)
+
+// rulesForm are the rules of one direction as the page shows them.
+type rulesForm struct {
+	Name, Title string
+	Everyone    bool
+	Open        bool // there are rules beside everyone and nobody
+	Lists       []ruleList
+}
+
+type ruleList struct{ Name, Title, Hint, Text string }
+
+const groupsHint = "A UCServer group by its name; an Entra group by its object id."
+
+// rulesOf is how the form of one direction is filled in: as stored, or as it was
+// when it was refused.
+func rulesOf(name, title string, stored settings.Participation, kept url.Values) rulesForm {
+	rules := stored.Rules()
+	if kept.Get("step") == "directions" {
+		rules = posted(name, kept)
+	}
+	f := rulesForm{Name: name, Title: title, Everyone: rules.Everyone}
+	for _, l := range []ruleList{
+		{fieldGroups, "Groups", groupsHint, groupLines(rules.Groups)},
+		{fieldUsers, "People", "By the account's object id, or by the connector's id of the user.", strings.Join(rules.Users, "\n")},
+		{fieldExcludedGroups, "Groups that are excluded", "An exclusion always wins.", groupLines(rules.ExcludedGroups)},
+		{fieldExcludedUsers, "People who are excluded", "", strings.Join(rules.ExcludedUsers, "\n")},
+		{fieldPilot, "Pilot groups", "While there are any, their members take part and nobody else, whatever stands above.", groupLines(rules.Pilot)},
+	} {
+		f.Open = f.Open || l.Text != ""
+		l.Name = name + "." + l.Name
+		f.Lists = append(f.Lists, l)
+	}
+	return f
+}
+
+// posted reads the rules of one direction from the form.
+func posted(name string, form url.Values) participation.Rules {
+	return participation.Rules{
+		Everyone:       form.Get(name) == "everyone",
+		Groups:         groupsOf(form.Get(name + "." + fieldGroups)),
+		Users:          entries(form.Get(name + "." + fieldUsers)),
+		ExcludedGroups: groupsOf(form.Get(name + "." + fieldExcludedGroups)),
+		ExcludedUsers:  entries(form.Get(name + "." + fieldExcludedUsers)),
+		Pilot:          groupsOf(form.Get(name + "." + fieldPilot)),
+	}
+}
+
+// entries are the lines that are not empty.
+func entries(text string) (list []string) {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
+// Whose group it is can be written before it; without, a GUID is an object id.
+const (
+	entraPrefix    = "entra:"
+	ucserverPrefix = "ucserver:"
+)
+
+func groupsOf(text string) (list []participation.Group) {
+	for _, line := range entries(text) {
+		group := participation.Group{Source: participation.UCServer, ID: line}
+		if id, found := strings.CutPrefix(line, entraPrefix); found {
+			group = participation.Group{Source: participation.Entra, ID: strings.TrimSpace(id)}
+		} else if name, found := strings.CutPrefix(line, ucserverPrefix); found {
+			group.ID = strings.TrimSpace(name)
+		} else if isID(line) {
+			group.Source = participation.Entra
+		}
+		list = append(list, group)
+	}
+	return list
+}
+
+func isID(text string) bool {
+	_, err := uuid.Parse(text)
+	return err == nil
+}
+
+// groupLines is the inverse of groupsOf.
+func groupLines(groups []participation.Group) string {
+	lines := make([]string, len(groups))
+	for i, g := range groups {
+		switch {
+		case g.Source == participation.Entra && !isID(g.ID):
+			lines[i] = entraPrefix + g.ID
+		case g.Source == participation.UCServer && (isID(g.ID) || strings.HasPrefix(g.ID, entraPrefix) || strings.HasPrefix(g.ID, ucserverPrefix)):
+			lines[i] = ucserverPrefix + g.ID
+		default:
+			lines[i] = g.ID
+		}
+	}
+	return strings.Join(lines, "\n")
+}
