@@ -2,6 +2,7 @@ package presencesync
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"procallteams/internal/presence"
@@ -46,11 +47,35 @@ func (r *run) readSessions(ctx context.Context) *failure {
 	if !r.mayEcho() {
 		return nil
 	}
-	sessions, _, err := storage.Written{Storage: r.Storage}.Sessions(ctx, r.tenant.id)
-	if err != nil {
+	if err := r.written.catchUp(ctx, storage.Written{Storage: r.Storage}, r.tenant.id, r.start); err != nil {
 		return &failure{code: sessionsUnreadable, err: err}
 	}
-	r.echo.sessions = sessions
+	r.echo.sessions = r.written.sessions
+	return nil
+}
+
+// written keeps the sessions between runs, so that a run reads only those that were
+// written since: one storage operation, however many there are.
+type written struct {
+	sessions map[presence.UserID]session.Session
+	steps    int64
+}
+
+func (w *written) catchUp(ctx context.Context, store storage.Written, tenant string, now time.Time) error {
+	changed, steps, err := store.SessionsSince(ctx, tenant, w.steps)
+	if err == nil && steps < w.steps { // another table: somebody emptied the storage
+		w.sessions = nil
+		changed, steps, err = store.SessionsSince(ctx, tenant, 0)
+	}
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(w.sessions, func(_ presence.UserID, s session.Session) bool { return s.Over(now) })
+	if w.sessions == nil {
+		w.sessions = changed
+	}
+	maps.Copy(w.sessions, changed)
+	w.steps = steps
 	return nil
 }
 

@@ -47,6 +47,8 @@ type tenant struct {
 	// behind for good.
 	overruled map[presence.UserID]string
 	flips     map[presence.UserID]flip
+	// written are the sessions as the last run knew them.
+	written written
 	// told are those whose wait is over as the writer was told, and when.
 	told   map[presence.UserID]time.Time
 	swept  time.Time // when flips were last swept

@@ -281,8 +281,12 @@ func (s *Storage) Delete(ctx context.Context, partition, key, etag string) error
 // Range yields the rows of partition with from <= key < to, in key order. A page
 // (1,000 rows) is one storage operation.
 func (s *Storage) Range(ctx context.Context, partition, from, to string) iter.Seq2[Row, error] {
-	filter := fmt.Sprintf("PartitionKey eq '%s' and RowKey ge '%s' and RowKey lt '%s'", quote(partition), quote(from), quote(to))
+	filter := rangeFilter(partition, from, to)
 	return s.list(ctx, &aztables.ListEntitiesOptions{Filter: &filter})
+}
+
+func rangeFilter(partition, from, to string) string {
+	return fmt.Sprintf("PartitionKey eq '%s' and RowKey ge '%s' and RowKey lt '%s'", quote(partition), quote(from), quote(to))
 }
 
 func (s *Storage) list(ctx context.Context, options *aztables.ListEntitiesOptions) iter.Seq2[Row, error] {

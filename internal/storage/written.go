@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
 	"procallteams/internal/calls"
 	"procallteams/internal/presence"
 	"procallteams/internal/session"
@@ -25,8 +27,19 @@ func fence(steps int64) string { return fmt.Sprintf("%s!%d", RowHeld, steps) }
 // Sessions returns everybody's session and how many steps were stored until now:
 // one storage operation per 1,000 people.
 func (w Written) Sessions(ctx context.Context, tenant string) (map[presence.UserID]session.Session, int64, error) {
+	return w.SessionsSince(ctx, tenant, 0)
+}
+
+// SessionsSince returns the sessions that were written after the given number of
+// steps was stored, and how many were stored until now. Those that were removed are
+// not told: they had been over ([session.Session.Over]).
+func (w Written) SessionsSince(ctx context.Context, tenant string, since int64) (map[presence.UserID]session.Session, int64, error) {
+	filter := rangeFilter(tenant, RowHeld, behind(RowHeld))
+	if since > 0 {
+		filter += fmt.Sprintf(" and (step gt %dL or RowKey lt '%s')", since, RowHeld+"\"")
+	}
 	sessions, steps := map[presence.UserID]session.Session{}, int64(0)
-	for row, err := range w.Storage.Range(ctx, tenant, RowHeld, behind(RowHeld)) {
+	for row, err := range w.Storage.list(ctx, &aztables.ListEntitiesOptions{Filter: &filter}) {
 		if err != nil {
 			return nil, 0, fmt.Errorf("read sessions: %w", err)
 		}
@@ -129,6 +142,7 @@ func stepWrites(tenant string, steps int64, mark string, step session.Commit) ([
 		if err != nil {
 			return nil, err
 		}
+		row.Values["step"] = steps + 1
 		writes = append(writes, Write{UpsertRow, row})
 	}
 	for _, id := range step.Forget {

@@ -3,7 +3,9 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -175,5 +177,31 @@ func TestTheWritersLeaseHasOneHolder(t *testing.T) {
 	}
 	if read, err := w.Writer(t.Context(), tenantA); err != nil || read != second {
 		t.Errorf("Writer() = %+v, %v; want %+v", read, err, second)
+	}
+}
+
+func TestOnlySessionsThatWereWrittenSinceAreReadAgain(t *testing.T) {
+	w := Written{fresh(t)}
+	store := func(steps int64, save ...session.Session) int64 {
+		t.Helper()
+		next, err := w.Store(t.Context(), tenantA, steps, session.Commit{Save: save})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return next
+	}
+	first := store(0, held("a", 1), held("b", 1))
+	second := store(first, held("b", 1), held("c", 1))
+	for _, row := range []struct {
+		since int64
+		want  []presence.UserID
+	}{{0, []presence.UserID{"a", "b", "c"}}, {first, []presence.UserID{"b", "c"}}, {second, nil}} {
+		got, steps, err := w.SessionsSince(t.Context(), tenantA, row.since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids := slices.Sorted(maps.Keys(got)); !slices.Equal(ids, row.want) || steps != second {
+			t.Errorf("SessionsSince(%d) = %v, %d; want %v, %d", row.since, ids, steps, row.want, second)
+		}
 	}
 }
