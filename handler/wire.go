@@ -35,6 +35,7 @@ import (
 	"procallteams/internal/entra"
 	"procallteams/internal/feed"
 	"procallteams/internal/graph"
+	"procallteams/internal/host"
 	"procallteams/internal/integration"
 	"procallteams/internal/keyvault"
 	"procallteams/internal/poll"
@@ -254,8 +255,14 @@ func (c clients) ledger() *calls.Ledger {
 			}, err
 		},
 		People: c.people.Get,
-		Wake:   func(ctx context.Context, tenant string) error { return c.storage.WakeWriter(ctx, tenant, 0) },
-		Now:    c.now,
+		Wake: func(ctx context.Context, tenant string) error {
+			err := c.storage.WakeWriter(ctx, tenant, 0)
+			if err != nil {
+				host.Log(ctx, c.log).Warn("writer not woken; upkeep will look", "error", err.Error())
+			}
+			return err
+		},
+		Now: c.now,
 	}
 }
 
