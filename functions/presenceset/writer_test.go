@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -198,6 +199,23 @@ func TestWhoAppearsOfflineIsNotMadeVisible(t *testing.T) {
 	w.reports(ada, calls.Report{State: calls.DoNotDisturb, Manual: &calls.Manual{State: calls.DoNotDisturb}})
 	w.run(f)
 	w.shows(ada, "Offline/OffWork")
+	looked := func() int {
+		n := 0
+		for _, r := range w.teams.Requests() {
+			if strings.HasSuffix(r.Path, "/getPresencesByUserId") {
+				n++
+			}
+		}
+		return n
+	}
+	before := looked()
+	for range 20 { // ten minutes
+		w.pass(30 * time.Second)
+		w.turn(f)
+	}
+	if n := looked() - before; n > 2 {
+		t.Errorf("looked %d times in ten minutes whether that is over", n)
+	}
 	w.hangsUp(ada)
 	w.run(f)
 	w.shows(ada, "Offline/OffWork")

@@ -238,6 +238,23 @@ var situations = map[string]func(*scene){
 		s.shows("Available/Available", "Available/Available teams")
 		s.did(1)
 	},
+	"Do not disturb chosen in ProCall by somebody who appears offline in Teams": func(s *scene) {
+		s.change(func(i *settings.Integration) { i.AlsoWrite.DoNotDisturb = true })
+		s.prefers("Offline", "OffWork")
+		s.pass(soon)
+		s.uc.quiet = true
+		s.pass(soon)
+		s.shows("Offline/OffWork", "Offline/OffWork teams")
+		s.did(1)
+		s.settled()
+		s.prefers("", "")
+		s.passBy(6*time.Minute, 20*time.Second)
+		s.shows("DoNotDisturb/DoNotDisturb", "DoNotDisturb/DoNotDisturb bridge")
+		s.did(2, "setUserPreferredPresence")
+		s.uc.quiet = false
+		s.pass(soon)
+		s.did(1, "clearUserPreferredPresence")
+	},
 	"Do not disturb chosen in ProCall, then ended in Teams": func(s *scene) {
 		s.change(func(i *settings.Integration) { i.AlsoWrite.DoNotDisturb = true })
 		s.uc.quiet = true

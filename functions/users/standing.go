@@ -137,7 +137,7 @@ func (k known) waiting(about session.Subject, h session.Hold) string {
 	case h.Wait == session.SignedOut:
 		return "not signed in to Teams: an administrator has set that such people are left alone"
 	case about == session.Quiet:
-		return "the user has set Do not disturb in Teams already"
+		return "the user has chosen Do not disturb or Appear offline in Teams already"
 	case !h.WaitOver.IsZero():
 		return "Teams has just ended what may have caused this: written in a moment, if UCServer still reports it then"
 	}

@@ -241,7 +241,7 @@ func TestADoNotDisturbThatThePersonChangedIsLeftAlone(t *testing.T) {
 		do            func(*world)
 		state, reason string
 	}{
-		{"set in Teams already", func(w *world) { w.turn(false, theirs) }, "waiting", "the user has set Do not disturb in Teams already"},
+		{"set in Teams already", func(w *world) { w.turn(false, theirs) }, "waiting", "the user has chosen Do not disturb or Appear offline in Teams already"},
 		{"changed in Teams since", func(w *world) {
 			w.turn(false)
 			w.now = w.now.Add(6 * time.Hour) // a renewal is due
