@@ -64,7 +64,8 @@ type written struct {
 func (w *written) catchUp(ctx context.Context, store storage.Written, tenant string, now time.Time) error {
 	changed, steps, err := store.SessionsSince(ctx, tenant, w.steps)
 	if err == nil && steps < w.steps { // another table: somebody emptied the storage
-		w.sessions = nil
+		// Both, or a fault in what follows would leave only what is written later.
+		w.sessions, w.steps = nil, 0
 		changed, steps, err = store.SessionsSince(ctx, tenant, 0)
 	}
 	if err != nil {
