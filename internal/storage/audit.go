@@ -9,11 +9,14 @@ import (
 	"procallteams/internal/access"
 )
 
+// auditStamp is the time in the keys of the audit trail: they sort by it.
+const auditStamp = "20060102T150405.000000000"
+
 // Record appends one change to the audit trail of the tenant, or of the
 // installation before there is one. Keys sort by time.
 func (s *Storage) Record(ctx context.Context, tenant string, change access.Change) error {
 	at := change.At.UTC()
-	key := RowAudit + at.Format("20060102T150405.000000000") + "-" + rand.Text()[:6]
+	key := RowAudit + at.Format(auditStamp) + "-" + rand.Text()[:6]
 	_, err := s.Insert(ctx, Row{Partition: partitionOf(tenant), Key: key, Values: map[string]any{
 		"who": change.Who, "what": change.What, "fields": strings.Join(change.Fields, " "), "at": at,
 	}})

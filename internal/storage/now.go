@@ -277,7 +277,11 @@ func (s Settings) Save(ctx context.Context, next settings.Integration) (settings
 	if err := s.Storage.Upsert(ctx, row); err != nil {
 		return settings.Integration{}, fmt.Errorf("store settings: %w", err)
 	}
-	pointer := Row{Partition: Installation, Key: RowTenant, Values: map[string]any{"tenant": next.Tenant, "previous": current.Tenant}}
+	replaced, err := s.replacing(ctx, current.Tenant, next.Tenant)
+	if err != nil {
+		return settings.Integration{}, err
+	}
+	pointer := Row{Partition: Installation, Key: RowTenant, Values: map[string]any{"tenant": next.Tenant, "previous": current.Tenant, columnReplaced: replaced}}
 	if err := s.Storage.Upsert(ctx, pointer); err != nil {
 		return settings.Integration{}, fmt.Errorf("point at the tenant: %w", err)
 	}
