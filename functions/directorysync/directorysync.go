@@ -10,7 +10,7 @@
 // Reading from the start, the first time or when Graph does not accept the link any
 // more, can take many runs: what was read so far is a draft, stored with the link
 // behind it, while the accounts before stay in force. Any process may do the next
-// run; what is kept in memory is a cache. Who takes part is made of this by
+// run; nothing is kept in memory between two. Who takes part is made of this by
 // presencesync, at its next run.
 //
 // Graph's limit for the directory is another one than that for presences: a pause
@@ -24,6 +24,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -89,10 +90,7 @@ type Function struct {
 
 	running sync.Mutex // held by the run in progress, which owns the rest
 	tenant  string     // in use; empty before the first run
-	// kept are the accounts that the blob of this name holds.
-	kept     *directory.Accounts
-	keptBlob string
-	logged   string // the last problem that was logged
+	logged  string     // the last problem that was logged
 }
 
 // Run does one slice. It returns an error when what it found could not be stored.
@@ -114,6 +112,10 @@ func (f *Function) Run(ctx context.Context, _ host.Tick) error {
 		return nil
 	}
 	err = r.do(ctx)
+	if r.before != nil || r.fresh != nil {
+		r.before, r.fresh = nil, nil
+		debug.FreeOSMemory() // the next change may be far
+	}
 	if errors.Is(err, storage.ErrChanged) {
 		// Another process stored what it has read, which is as good.
 		r.log.Info("directory sync discarded", "reason", "another process was faster")
@@ -148,11 +150,12 @@ type run struct {
 	token    consent.Token
 	log      *slog.Logger
 
-	// ref is the stored pointer, next what it will be, and fresh the accounts that
-	// take the place of those it points at; nil when they stay.
-	ref, next directory.AccountsRef
-	fresh     *directory.Accounts
-	pages     int // that Graph answered with
+	// ref is the stored pointer, next what it will be. before are the accounts that
+	// ref points at, nil until they are needed: many can be large, and most runs need
+	// none. fresh are those that take their place; nil when they stay.
+	ref, next     directory.AccountsRef
+	before, fresh *directory.Accounts
+	pages         int // that Graph answered with
 }
 
 // do reads, and stores what is new in one step: what was read before something went
@@ -236,7 +239,6 @@ func (r *run) store(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("store accounts: %w", err)
 		}
-		r.kept, r.keptBlob = r.fresh, ref.Blob
 		r.log.Info("accounts stored", "accounts", ref.Count, "groups", len(r.fresh.Groups), "basic", ref.Basic)
 	case r.next != r.ref:
 		if _, err := r.Storage.PointAtAccounts(ctx, r.tenant, r.ref, r.next); err != nil {
@@ -254,14 +256,14 @@ func (r *run) accounts(ctx context.Context) (*directory.Accounts, error) {
 		return r.fresh, nil
 	case r.ref.Blob == "":
 		return &directory.Accounts{}, nil
-	case r.kept != nil && r.keptBlob == r.ref.Blob:
-		return r.kept, nil
+	case r.before != nil:
+		return r.before, nil
 	}
 	accounts, err := r.Storage.Accounts(ctx, r.ref)
 	if err != nil {
 		return nil, stored("read accounts", err)
 	}
-	r.kept, r.keptBlob = accounts, r.ref.Blob
+	r.before = accounts
 	return accounts, nil
 }
 
