@@ -87,15 +87,18 @@ func FuzzStored(f *testing.F) {
 		}
 		f.Add(directory.Unzip(packed))
 	}
+	readers := []func([]byte) (stored, error){
+		decodeTo(directory.Decode), decodeTo(directory.DecodeAccounts), decodeTo(directory.DecodeUsers), decodeTo(directory.DecodeReport),
+	}
 	f.Fuzz(func(t *testing.T, fields []byte) {
 		packed := directory.Zip(fields)
-		for name, form := range everyForm() {
-			value, err := form.decode(packed)
+		for _, read := range readers {
+			value, err := read(packed)
 			if err != nil {
 				continue
 			}
 			if _, err := value.Encode(); err != nil {
-				t.Errorf("%s can't be stored again: %v", name, err)
+				t.Errorf("%T can't be stored again: %v", value, err)
 			}
 		}
 	})
