@@ -110,7 +110,7 @@ func (k known) standing(about session.Subject) standing {
 			st.Reason = chosen(k.published.Outcome)
 		}
 	case wished:
-		st.State, st.Since, st.Pair, st.Reason = pending, k.reported(), step.Pair, k.delayed(h, step, "reported, not written yet")
+		st.State, st.Since, st.Pair, st.Reason = pending, k.reported(), step.Pair, k.delayed(h, step, k.unwritten(probe.Reports))
 	case step.Deed == session.Clear, h.Held, h.Maybe, now.Before(h.LateSet):
 		st.State, st.Pair, st.Reason = clearing, h.Pair, k.ending(about, h, step)
 	case now.Before(left(h)):
@@ -142,6 +142,14 @@ func (k known) waiting(about session.Subject, h session.Hold) string {
 		return "Teams has just ended what may have caused this: written in a moment, if UCServer still reports it then"
 	}
 	return "Teams contributes the call already"
+}
+
+// unwritten says why a wish is not written, when nothing else does.
+func (k known) unwritten(reports []calls.Report) string {
+	if len(k.now.Reporters.Heard(reports, k.asked)) == 0 {
+		return "the reporter is silent: on its word nothing is set or prolonged until it is heard"
+	}
+	return "reported, not written yet"
 }
 
 // delayed says why what is to be done is not done yet.

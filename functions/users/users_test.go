@@ -143,6 +143,10 @@ func TestEveryStateSaysWhy(t *testing.T) {
 		{"Teams caused it", func(w *world) {
 			w.report(calls.Busy, calls.Call, func(r *calls.Report) { r.External = true })
 		}, "none", text("Teams itself caused what UCServer reports: that is never written to Teams")},
+		{"a reporter that is silent, and a lease that nothing ends", func(w *world) {
+			call(w)
+			w.now = w.now.Add(10 * time.Minute)
+		}, "pending", text("the reporter is silent: on its word nothing is set or prolonged until it is heard")},
 		{"ringing, which is not written", func(w *world) {
 			w.report(calls.Available, calls.Ringing)
 		}, "none", text("only calls and conferences are written, and what an administrator switched on beside them")},
@@ -245,6 +249,7 @@ func TestADoNotDisturbThatThePersonChangedIsLeftAlone(t *testing.T) {
 		{"changed in Teams since", func(w *world) {
 			w.turn(false)
 			w.now = w.now.Add(6 * time.Hour) // a renewal is due
+			w.lease(calls.Reporter{ID: reporter, Epoch: 1, Generation: 1, Until: w.now.Add(calls.LeaseTime), Seen: w.now})
 			w.turn(false, theirs)
 		}, "none", "the user has chosen something else in Teams since: left alone until UCServer ends it"},
 	} {

@@ -2,11 +2,16 @@ package calls
 
 import (
 	"crypto/rand"
+	"slices"
 	"time"
 )
 
 // LeaseTime is how long a reporter may be silent before what it said is void.
 const LeaseTime = 5 * time.Minute
+
+// silentTime is after which silence a reporter's word moves nothing any more, whether
+// or not its lease was ended: all timers of an app have been seen dead.
+const silentTime = LeaseTime + 3*time.Minute
 
 // Need says why nothing but a complete list is accepted from a reporter. These
 // are stable words of the HTTP contract.
@@ -71,6 +76,12 @@ func (r Reporter) Valid(report Report) bool {
 	return report.Reporter == r.ID && report.Generation == r.Generation
 }
 
+// silent reports whether nothing was heard for too long. A row that does not say
+// when is of a reporter that was never heard.
+func (r Reporter) silent(now time.Time) bool {
+	return !r.Seen.IsZero() && now.Sub(r.Seen) > silentTime
+}
+
 // Reporters are a tenant's, by id.
 type Reporters map[string]Reporter
 
@@ -84,4 +95,9 @@ func (r Reporters) Valid(reports []Report) []Report {
 		}
 	}
 	return valid
+}
+
+// Heard returns those reports that count and whose reporter was heard lately.
+func (r Reporters) Heard(reports []Report, now time.Time) []Report {
+	return slices.DeleteFunc(r.Valid(reports), func(report Report) bool { return r[report.Reporter].silent(now) })
 }

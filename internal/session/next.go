@@ -43,6 +43,26 @@ type wish struct {
 	pair  presence.Settable
 	quiet bool
 	until time.Time // of quiet, zero when it does not end by itself
+	// silent are the subjects of which only reporters speak that are silent: nothing
+	// is set or prolonged on their word. Ending it is the lease's.
+	silent map[Subject]bool
+}
+
+// listen is when to look again whether a silent reporter is heard.
+const listen = 30 * time.Second
+
+// ask returns what the reports that count ask for now.
+func (s Session) ask(now time.Time, w World) wish {
+	asked := wishOf(w.Reporters.Valid(s.Reports), w.Settings)
+	if asked.pair.IsZero() && !asked.quiet {
+		return asked
+	}
+	heard := wishOf(w.Reporters.Heard(s.Reports, now), w.Settings)
+	asked.silent = map[Subject]bool{Call: heard.pair.IsZero(), Quiet: !heard.quiet}
+	if !asked.until.IsZero() && !now.Before(asked.until) {
+		asked.quiet = false
+	}
+	return asked
 }
 
 // wishOf returns what the reports that count ask for. What Teams itself caused is
@@ -96,12 +116,9 @@ func (s Session) Wishes(w World) bool {
 func (s *Session) Next(now time.Time, w World) Step {
 	var asked wish
 	if w.Settings.Writes() {
-		asked = wishOf(w.Reporters.Valid(s.Reports), w.Settings)
+		asked = s.ask(now, w)
 	}
-	if !asked.until.IsZero() && !now.Before(asked.until) {
-		asked.quiet = false
-	}
-	first := s.call(now, w, asked.pair)
+	first := s.call(now, w, asked)
 	if first.Deed != "" && !first.Renewal {
 		return first
 	}
@@ -130,8 +147,8 @@ func (s *Step) after(other Step) {
 }
 
 // call decides about the bridge's own session.
-func (s *Session) call(now time.Time, w World, pair presence.Settable) Step {
-	h := &s.Call
+func (s *Session) call(now time.Time, w World, asked wish) Step {
+	h, pair := &s.Call, asked.pair
 	step := Step{Subject: Call}
 	if pair.IsZero() {
 		step.Noted = h.release()
@@ -169,6 +186,10 @@ func (s *Session) call(now time.Time, w World, pair presence.Settable) Step {
 	}
 	if r := s.refusal(Call, now); r != nil {
 		step.Renewal, step.At = true, r.Retry
+		return step
+	}
+	if asked.silent[step.Subject] {
+		step.Renewal, step.At = true, now.Add(listen)
 		return step
 	}
 	step.set(now, *h)
@@ -248,6 +269,10 @@ func (s *Session) quiet(now time.Time, w World, asked wish) Step {
 	}
 	if r := s.refusal(Quiet, now); r != nil {
 		step.Renewal, step.At = true, r.Retry
+		return step
+	}
+	if asked.silent[step.Subject] {
+		step.Renewal, step.At = true, now.Add(listen)
 		return step
 	}
 	step.set(now, *h)

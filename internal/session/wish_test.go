@@ -34,3 +34,40 @@ func TestADoNotDisturbLastsAsLongAsAnyReporterSaysSo(t *testing.T) {
 		t.Errorf("both are over: %s", step.Deed)
 	}
 }
+
+func TestOnTheWordOfWhoIsSilentNothingIsSetOrProlonged(t *testing.T) {
+	now := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+	w := session.World{
+		Settings: settings.Integration{ProCallToTeams: settings.Everyone, ClientID: "app"}, Lifetime: presence.LifetimeOf(10 * time.Minute),
+		Reporters: calls.Reporters{"a": {ID: "a", Seen: now, Until: now.Add(calls.LeaseTime)}, "b": {ID: "b", Seen: now.Add(time.Hour)}},
+	}
+	s := session.Session{Reports: []calls.Report{{Reporter: "a", State: calls.Busy, Reasons: calls.Call}}}
+	next := func(at time.Time) session.Step {
+		t.Helper()
+		step := s.Next(at, w)
+		if step.Deed != "" {
+			s.Begin(at, step, "app")
+			s.End(at, step, session.Reply{Answer: session.Done, Status: 200})
+		}
+		return step
+	}
+	if step := next(now); step.Deed != session.Set {
+		t.Fatalf("at first: %+v", step)
+	}
+	if step := next(now.Add(7 * time.Minute)); step.Deed != session.Set {
+		t.Errorf("its lease ended, and upkeep may be about to extend it: %+v; want a renewal", step)
+	}
+	// No timer runs that would end the lease; another reporter wakes the writer.
+	late := now.Add(14 * time.Minute)
+	if step := next(late); step.Deed != "" || !s.Holds() || step.At.IsZero() {
+		t.Errorf("silent: %+v; want nothing, neither a renewal nor a clear, and another look", step)
+	}
+	late = now.Add(2 * time.Hour)
+	if step := next(late); step.Deed != "" {
+		t.Errorf("silent for hours: %+v; want nothing", step)
+	}
+	w.Reporters["a"] = calls.Reporter{ID: "a", Seen: late}
+	if step := next(late); step.Deed != session.Set {
+		t.Errorf("heard again: %+v; want a set", step)
+	}
+}
