@@ -136,6 +136,8 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 	}
 	editor := integration.Editor{Store: c.settings, Tenants: c.entra, Audit: c.storage, PushSecret: c.signing, Changed: c.tell, Now: c.now}
 	ledger, writer := c.ledger(), c.writer()
+	names := &usermatching.Function{Storage: c.storage, Settings: c.settings, Audit: c.storage, Now: c.now, Log: log}
+	list := &directoryfunc.Function{Storage: c.storage, Settings: c.settings, Audit: c.storage, Now: c.now, Log: log}
 	checks := c.checks()
 	feeds := poll.Feeds{
 		Watch: &feed.Watch[poll.View]{Read: c.view, Every: time.Second},
@@ -154,6 +156,7 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 			SignIn: c.consent, Editor: editor, Credentials: keys, Read: reader.Read, Checks: checks,
 			SetClientSecret: c.consent.SetClientSecret, SecretFixed: !b.Overrides.ClientSecret.Empty(),
 			Probe: c.consent.Probe, Resume: pusher.Resume,
+			Storage: c.storage, TakeNames: names.Take, TakeUsers: list.Take,
 			Redirects: []string{c.consent.RedirectURI(consent.User), c.consent.RedirectURI(consent.Admin), c.consent.SignInURI()},
 			KeyVault:  b.KeyVault, Warnings: b.Warnings, Now: c.now, Log: log,
 		},
@@ -169,10 +172,8 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 		users: c.gate.Either(access.Directory, users.Function{
 			Storage: c.storage, Settings: c.settings, People: c.people.Get, Feeds: feeds, Interval: b.Interval, Now: c.now, Log: log,
 		}.ServeCaller),
-		directory: c.gate.Either(access.Directory, (&directoryfunc.Function{
-			Storage: c.storage, Settings: c.settings, Audit: c.storage, Now: c.now, Log: log,
-		}).ServeCaller),
-		userMatching: c.gate.Administrator(&usermatching.Function{Storage: c.storage, Settings: c.settings, Audit: c.storage, Now: c.now, Log: log}),
+		directory:    c.gate.Either(access.Directory, list.ServeCaller),
+		userMatching: c.gate.Administrator(names),
 		directorySync: (&directorysync.Function{
 			Storage: c.storage, Settings: c.settings, Graph: c.graph, Tokens: c.consent, Now: c.now, Log: log,
 		}).Run,
@@ -188,6 +189,7 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 			{Name: "look at the consents", Do: c.consent.Probe},
 			{Name: "retire the previous tenant", Do: c.settings.Repair},
 			{Name: "forget old changes", Do: c.trim},
+			{Name: "forget what may not be kept", Do: (&storage.Forgetting{Settings: c.settings, Now: c.now}).Do},
 		}}.Run,
 	}, nil
 }
