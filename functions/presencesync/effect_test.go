@@ -148,6 +148,19 @@ func TestWhoTakesNoPartIsNotAskedFor(t *testing.T) {
 	}
 }
 
+func TestTheFirstReadingIsFollowedWithoutReadingEverybodyAgain(t *testing.T) {
+	o, _, bob, _ := edited(t)
+	o.teams.Disable(string(bob))
+	before := len(o.teams.Requests())
+	o.reread()
+	if n := len(o.teams.Requests()) - before; n != 1 {
+		t.Errorf("%d requests; want the changes alone", n)
+	}
+	first := o.head()
+	o.tick()
+	o.want(first, "bob@contoso.com removed:disabled")
+}
+
 func TestTheStableIDIsToldWithEveryPresence(t *testing.T) {
 	o, _, _, _ := edited(t)
 	o.sends(matching.User{ID: "7", Name: "ada@contoso.com"})

@@ -142,6 +142,12 @@ func (r *run) readAccounts(ctx context.Context, token consent.Token) error {
 		detail = graph.MatchingBasic
 	}
 	at := r.Now()
+	// Taken before the list, so that directorysync follows from here without reading
+	// everybody once more.
+	link, err := r.Graph.UsersLink(ctx, token.Value, detail)
+	if err != nil {
+		r.log.Info("changes of accounts are not followed from here", "error", err.Error())
+	}
 	var people []matching.Account
 	for account, err := range r.Graph.Users(ctx, token.Value, detail) {
 		if err != nil {
@@ -157,7 +163,7 @@ func (r *run) readAccounts(ctx context.Context, token consent.Token) error {
 		return fmt.Errorf("read users: %w", &graph.FormError{What: "it lists nobody"})
 	}
 	accounts := directory.NewAccounts(people, nil)
-	ref, err := r.Storage.PutAccounts(ctx, r.tenant.id, r.now.Accounts, accounts, directory.AccountsRef{At: at.UTC(), Basic: detail == graph.MatchingBasic})
+	ref, err := r.Storage.PutAccounts(ctx, r.tenant.id, r.now.Accounts, accounts, directory.AccountsRef{At: at.UTC(), Basic: detail == graph.MatchingBasic, Link: link})
 	if err != nil {
 		return err
 	}

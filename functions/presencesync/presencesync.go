@@ -45,6 +45,8 @@ type Graph interface {
 	Presences(ctx context.Context, token secret.Text, ids []presence.UserID) (graph.Answer, error)
 	// Users lists the tenant: see [graph.Client.Users].
 	Users(ctx context.Context, token secret.Text, detail graph.Detail) iter.Seq2[matching.Account, error]
+	// UsersLink is where their changes begin: see [graph.Client.UsersLink].
+	UsersLink(ctx context.Context, token secret.Text, detail graph.Detail) (string, error)
 }
 
 // Tokens gives access to Graph.

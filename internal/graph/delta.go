@@ -121,6 +121,25 @@ func (c *Client) UsersDelta(ctx context.Context, token secret.Text, link string,
 	}
 }
 
+// UsersLink returns a link of [Client.UsersDelta] that tells what changes from now
+// on. Whoever lists all users after that and then follows the link misses nothing.
+func (c *Client) UsersLink(ctx context.Context, token secret.Text, detail Detail) (string, error) {
+	first := c.endpoint + "/v1.0/users/delta?" + url.Values{"$deltatoken": {"latest"}, "$select": {string(detail)}}.Encode()
+	link := ""
+	skip := func(d *jsontext.Decoder) error { return d.SkipValue() }
+	err := c.list(ctx, token, first, skip, func(page links) (bool, error) {
+		link = page.delta
+		return true, nil
+	})
+	if err == nil && link == "" {
+		err = &FormError{What: "it has no link to go on"}
+	}
+	if err != nil {
+		return "", fmt.Errorf("begin to follow changes of users: %w", err)
+	}
+	return link, nil
+}
+
 func (c *Client) usersDelta(ctx context.Context, token secret.Text, link string, detail Detail, yield func(DeltaPage) bool) error {
 	kept := link != ""
 	if kept && !c.ours(link) {

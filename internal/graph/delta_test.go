@@ -88,6 +88,39 @@ func TestTheFirstRoundTellsAllThatMatchingNeeds(t *testing.T) {
 	}
 }
 
+func TestAListAndALinkTakenBeforeItMissNothing(t *testing.T) {
+	sim, client := simulator(t)
+	users := sim.AddMembers(5)
+	link, err := client.UsersLink(t.Context(), token, graph.Matching)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim.Disable(users[0].ID)
+	sim.Remove(users[1].ID)
+	got := people{}
+	for u, err := range client.Users(t.Context(), token, graph.Matching) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := u.ID
+		u.ID = ""
+		got[id] = u
+	}
+	sim.Enable(users[0].ID)
+	sim.Remove(users[2].ID)
+	sim.AddUser(simulated.User{UserPrincipalName: "new@contoso.com"})
+	got.round(t, client, token, link, graph.Matching)
+	want := people{}
+	want.round(t, client, token, "", graph.Matching)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("people (-want +got):\n%s", diff)
+	}
+	sim.Inject(simulated.Fault{Kind: simulated.Body, Body: []byte(`{"value":[]}`), Count: 1})
+	if link, err := client.UsersLink(t.Context(), token, graph.Matching); err == nil {
+		t.Errorf("an answer without a link gives %q", link)
+	}
+}
+
 func TestLaterRoundsTellWhatChanged(t *testing.T) {
 	sim, client := simulator(t)
 	users := sim.AddMembers(12)
