@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,12 +114,12 @@ func TestAWriteIsSentOnceWhateverBecomesOfIt(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			sent := 0
-			c := writable(t, func(w http.ResponseWriter, r *http.Request) { sent++; tt.answer(w, r) })
+			var sent atomic.Int64
+			c := writable(t, func(w http.ResponseWriter, r *http.Request) { sent.Add(1); tt.answer(w, r) })
 			for i, write := range writes(t.Context(), c, token) {
 				err := write()
-				if !tt.check(err) || sent != i+1 {
-					t.Errorf("%s: %v after %d requests", wanted[i].action, err, sent)
+				if !tt.check(err) || sent.Load() != int64(i+1) {
+					t.Errorf("%s: %v after %d requests", wanted[i].action, err, sent.Load())
 				}
 				if err != nil && (strings.Contains(err.Error(), "127.0.0.1") && strings.Contains(err.Error(), "/v1.0") || strings.Contains(err.Error(), string(token.Reveal()))) {
 					t.Errorf("%s: the error says too much: %v", wanted[i].action, err)
