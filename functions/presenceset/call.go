@@ -146,11 +146,18 @@ func (t *turn) judge(ctx context.Context, f *flight) (reply session.Reply, again
 	switch {
 	case refusal.Refused():
 		return t.refused(ctx, f, reply)
-	case refusal.Status >= http.StatusInternalServerError || refusal.Status == http.StatusRequestTimeout:
+	case !aboutThePerson(refusal.Status):
 		t.fail(ctx, failed(f.err))
 		reply.Answer = session.Unseen
 	}
 	return reply, false
+}
+
+// aboutThePerson reports whether a status may be Graph's word about one person. Others
+// are faults on its side, or come from something in between.
+func aboutThePerson(status int) bool {
+	return status >= http.StatusBadRequest && status < http.StatusInternalServerError &&
+		status != http.StatusRequestTimeout && status != http.StatusProxyAuthRequired && status != http.StatusMisdirectedRequest
 }
 
 // patience is how often in a row 401 is answered before it is taken for an answer

@@ -149,7 +149,7 @@ func (f *Function) Run(ctx context.Context, wakeup []byte) error {
 }
 
 // skew is how far the clocks of two machines may be apart.
-const skew = 2 * time.Second
+const skew = 5 * time.Second
 
 // stale reports whether what the wake-up tells of was looked at since: many come
 // while one turn works.

@@ -265,3 +265,39 @@ func TestAGrantToAnotherAppRegistrationCarriesNothing(t *testing.T) {
 	w.turn(f)
 	w.shows(ada, busy)
 }
+
+func TestWhatIsNoAnswerOfGraphIsNeitherSuccessNorRefusal(t *testing.T) {
+	for name, fault := range map[string]sim.Fault{
+		"a sign-in page":   {Kind: sim.HTML},
+		"a redirect":       {Kind: sim.Status, Status: 302},
+		"a proxy's demand": {Kind: sim.Status, Status: 407},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			ada, f := w.hire(), w.process()
+			fault.Path, fault.Count = "setPresence", 1
+			w.teams.Inject(fault)
+			w.talks(ada)
+			w.run(f)
+			w.pass(2 * time.Second)
+			w.turn(f)
+			w.shows(ada, busy)
+			if s := w.session(ada); s.Refusal != nil || !s.Call.Held {
+				t.Errorf("session = %+v", s)
+			}
+		})
+	}
+}
+
+func TestAClockThatIsAheadLosesNoWakeUp(t *testing.T) {
+	w := newWorld(t)
+	ada, f := w.hire(), w.process()
+	f.Now = func() time.Time { return w.clock().Add(4 * time.Second) }
+	w.run(f) // nothing is due
+	w.talks(ada)
+	told := fmt.Sprintf(`{"tenant":%q,"at":%q}`, w.tenant, w.clock().UTC().Format(time.RFC3339Nano))
+	if err := f.Run(t.Context(), []byte(told)); err != nil {
+		t.Fatal(err)
+	}
+	w.shows(ada, busy)
+}

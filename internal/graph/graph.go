@@ -96,12 +96,20 @@ func (c *Client) do(ctx context.Context, method, address string, token secret.Te
 		defer func() { _ = response.Body.Close() }()
 		return nil, c.refusal(response)
 	}
-	if media, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(media), "application/json") {
+	if !isJSON(response) {
 		_ = response.Body.Close()
-		return nil, fmt.Errorf("read Graph's answer: %w", &FormError{What: "its content type is not JSON; a proxy or a sign-in page may have answered in its place"})
+		return nil, fmt.Errorf("read Graph's answer: %w", errPage)
 	}
 	return response.Body, nil
 }
+
+func isJSON(response *http.Response) bool {
+	media, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(media), "application/json")
+}
+
+// errPage reports that an answer with status 200 is not Graph's.
+var errPage = &FormError{What: "its content type is not JSON; a proxy or a sign-in page may have answered in its place"}
 
 // request builds a request; body may be nil.
 func (c *Client) request(ctx context.Context, method, address string, token secret.Text, body io.ReadSeekCloser) (*policy.Request, error) {

@@ -21,7 +21,7 @@ import (
 // SetPresence sets the application's own session of a user (Graph: presence:
 // setPresence v1.0). sessionID is the application's client id. The request is sent
 // once: whoever calls decides what an answer that was not seen means. Errors are a
-// *ThrottledError, an *Error, or that no answer was seen.
+// *ThrottledError, an *Error, or that no answer of Graph's was seen.
 func (c *Client) SetPresence(ctx context.Context, token secret.Text, user presence.UserID, sessionID string, pair presence.Settable, lasts presence.Lifetime) error {
 	return c.write(ctx, token, user, "setPresence", writeBody{
 		SessionID: sessionID, Availability: string(pair.Availability()), Activity: string(pair.Activity()), Duration: lasts.String(),
@@ -86,7 +86,10 @@ func (c *Client) write(ctx context.Context, token secret.Text, user presence.Use
 		return fmt.Errorf("%s: %w", action, c.refusal(response))
 	}
 	// The body is empty; reading it to its end lets the connection serve again.
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxRefusal))
+	n, _ := io.Copy(io.Discard, io.LimitReader(response.Body, maxRefusal))
+	if n > 0 && !isJSON(response) {
+		return fmt.Errorf("%s: %w", action, errPage)
+	}
 	return nil
 }
 
