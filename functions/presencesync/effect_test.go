@@ -70,8 +70,8 @@ func TestAnEditTakesEffectAtTheNextSync(t *testing.T) {
 		{"a group of Entra's, which nobody has read yet", func() {
 			sales = o.teams.AddGroup(simulated.Group{DisplayName: "sales", Members: []string{string(ada)}})
 			o.reads(participation.Rules{Pilot: []participation.Group{{Source: participation.Entra, ID: sales.ID}}})
-		}, []string{"bob@contoso.com removed:disabled"}},
-		{"its members become known", func() { o.reread() }, []string{"ada Busy/InACall teams"}},
+		}, nil},
+		{"its members become known", func() { o.reread() }, []string{"bob@contoso.com removed:disabled", "ada Busy/InACall teams"}},
 		{"it is deleted", func() {
 			o.teams.RemoveGroup(sales.ID)
 			o.now = o.now.Add(11 * time.Minute)
@@ -238,4 +238,103 @@ func TestCountsOfThoseWhoAreNobodys(t *testing.T) {
 	if v, ok := report.User("1"); !ok || v.Outcome != matching.Matched {
 		t.Errorf("verdict = %+v, %t", v, ok)
 	}
+}
+
+// inGroup has Entra make a group, which nobody has read yet.
+func (o *office) inGroup(members ...presence.UserID) participation.Group {
+	ids := make([]string, len(members))
+	for i, id := range members {
+		ids[i] = string(id)
+	}
+	return participation.Group{Source: participation.Entra, ID: o.teams.AddGroup(simulated.Group{DisplayName: "sales", Members: ids}).ID}
+}
+
+func TestAnExclusionByAGroupThatNobodyHasReadRemovesNobodyElse(t *testing.T) {
+	o, ada, _, _ := edited(t)
+	before := o.head()
+	o.reads(participation.Rules{Everyone: true, ExcludedGroups: []participation.Group{o.inGroup(ada)}})
+	o.tick()
+	o.restart()
+	o.tick()
+	o.reread()
+	o.tick()
+	o.want(before, "ada@contoso.com removed:disabled")
+}
+
+func TestAGroupThatCannotBeReadHoldsAnEditUpForTwoMinutes(t *testing.T) {
+	o, ada, bob, eve := edited(t)
+	before := o.head()
+	o.reads(participation.Rules{Users: []string{string(ada)}, ExcludedUsers: []string{string(eve)}, ExcludedGroups: []participation.Group{o.inGroup(bob)}})
+	o.tick()
+	o.after(time.Minute)
+	o.want(before)
+	o.upload("eve@contoso.com,eve\n") // another edit does not begin the wait anew
+	o.after(time.Minute)
+	o.want(before, "ada@contoso.com removed:disabled", "bob@contoso.com removed:disabled", "eve@contoso.com removed:disabled")
+	// From now on nobody would leave because of the group, so nothing waits.
+	before = o.head()
+	o.reads(participation.Rules{Everyone: true})
+	o.tick()
+	o.want(before, "ada@contoso.com Busy/InACall teams", "bob@contoso.com Busy/InACall teams", "eve Busy/InACall teams")
+}
+
+func TestAnAdminConsentThatComesBackRemovesNobodyOfAGroup(t *testing.T) {
+	o, ada, _, _ := edited(t)
+	o.reads(participation.Rules{Groups: []participation.Group{o.inGroup(ada)}})
+	o.reread()
+	o.tick()
+	o.tokens.user = true
+	o.after(20 * time.Minute)
+	o.reread()
+	o.tick()
+	if !o.look().Accounts.Basic {
+		t.Fatal("the accounts were not read with the person's consent")
+	}
+	before := o.head()
+	o.tokens.user = false
+	o.after(2 * time.Minute)
+	o.after(5 * time.Minute)
+	if o.look().Accounts.Basic {
+		t.Error("the accounts were not read with the administrator's consent")
+	}
+	o.want(before)
+}
+
+func TestAccountsThatAreThereAgainAreNotReadAnew(t *testing.T) {
+	o, _, _, _ := edited(t)
+	ref := o.look().Accounts
+	accounts, err := o.storage.Accounts(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.storage.DeleteBlob(t.Context(), ref.Blob); err != nil {
+		t.Fatal(err)
+	}
+	o.tokens.err = http.ErrHandlerTimeout
+	o.upload("eve@contoso.com,eve\n")
+	o.tick()
+	if ref, err = o.storage.PutAccounts(t.Context(), o.tenant, o.look().Accounts, accounts, ref); err != nil {
+		t.Fatal(err)
+	}
+	o.tokens.err = nil
+	o.after(2 * time.Minute)
+	if now := o.look().Accounts; now.Blob != ref.Blob {
+		t.Error("the accounts were read anew, and with them everything about changes and groups was lost")
+	}
+}
+
+func TestAProcessThatStartsWorksWithWhatWasKnown(t *testing.T) {
+	o, ada, _, _ := edited(t)
+	users := []matching.User{{ID: "7", Name: "ada", UPN: "ada@contoso.com"}}
+	o.sends(users...)
+	o.tick()
+	before := o.head()
+	o.sends(users...)
+	if err := o.storage.DeleteBlob(t.Context(), o.look().Users.Blob); err != nil {
+		t.Fatal(err)
+	}
+	o.restart()
+	o.says(ada, "Available", "Available")
+	o.tick()
+	o.want(before, "ada Available/Available teams")
 }

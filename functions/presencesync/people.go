@@ -7,10 +7,13 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/google/uuid"
+
 	"procallteams/internal/consent"
 	"procallteams/internal/directory"
 	"procallteams/internal/graph"
 	"procallteams/internal/matching"
+	"procallteams/internal/matching/participation"
 	"procallteams/internal/storage"
 )
 
@@ -20,28 +23,37 @@ const readPause = time.Minute
 
 // know brings what is known about people up to date from storage, without asking
 // Graph: an edit takes effect also while Graph can't be read. It makes a new
-// directory when what the stored one was made of has changed since.
+// directory when what the stored one was made of has changed since; the stored one
+// serves until that has succeeded.
 func (r *run) know(ctx context.Context) error {
 	r.importNames(ctx)
-	inputs := r.inputs()
-	if ref := r.now.Directory; ref.Blob != "" && ref.Inputs == inputs {
-		if ref.Blob == r.loaded {
-			return nil
-		}
+	ref, inputs := r.now.Directory, r.inputs()
+	if ref.Blob != "" && ref.Blob != r.loaded {
 		d, err := r.Storage.Directory(ctx, ref)
-		if err == nil {
+		switch {
+		case err == nil:
 			r.use(d, ref)
-			return nil
-		}
-		// Somebody removed it, or it is another version's: it can be made again.
-		if !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, directory.ErrForm) {
+		case !gone(err):
 			return err
 		}
+	}
+	// One that somebody removed, or that is another version's, can be made again.
+	if ref.Blob != "" && ref.Blob == r.loaded && ref.Inputs == inputs {
+		r.awaited = awaited{}
+		return nil
 	}
 	if r.now.Accounts.Blob == "" {
 		return nil
 	}
+	if r.awaited.inputs == inputs && r.start.Sub(r.awaited.since) < groupsAwaited {
+		return errAwaited
+	}
 	return r.compile(ctx, inputs)
+}
+
+// gone reports that a blob is not there, or is another version's.
+func gone(err error) bool {
+	return errors.Is(err, storage.ErrNotFound) || errors.Is(err, directory.ErrForm)
 }
 
 func (r *run) inputs() string {
@@ -50,12 +62,9 @@ func (r *run) inputs() string {
 
 // compile makes the directory of what is stored now.
 func (r *run) compile(ctx context.Context, inputs string) error {
-	accounts, err := r.Storage.Accounts(ctx, r.now.Accounts)
-	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, directory.ErrForm) {
-		r.accountsLost = true
-	}
+	accounts, err := r.accounts(ctx)
 	if err != nil {
-		return fmt.Errorf("accounts of the tenant: %w", err)
+		return err
 	}
 	var users *directory.Users
 	if r.now.Users.Blob != "" {
@@ -68,6 +77,9 @@ func (r *run) compile(ctx context.Context, inputs string) error {
 		return err
 	}
 	d, report := directory.Compile(accounts, users, list, r.settings.TeamsToProCall.Rules(), r.settings.ProCallToTeams.Rules())
+	if r.awaits(d, inputs) {
+		return errAwaited
+	}
 	ref, err := r.Storage.PutDirectory(ctx, r.tenant.id, r.now.Directory, d, report, directory.Ref{At: r.Now(), Inputs: inputs, Basic: r.now.Accounts.Basic})
 	if errors.Is(err, storage.ErrChanged) {
 		return errFaster
@@ -75,7 +87,7 @@ func (r *run) compile(ctx context.Context, inputs string) error {
 	if err != nil {
 		return err
 	}
-	r.now.Directory = ref
+	r.now.Directory, r.awaited = ref, awaited{}
 	r.use(d.Clone(), ref)
 	// What it was made of can be many times what stays, and the next edit may be far.
 	debug.FreeOSMemory()
@@ -83,9 +95,73 @@ func (r *run) compile(ctx context.Context, inputs string) error {
 	return nil
 }
 
-// errFaster says that another process made the directory meanwhile: the next run
-// finds it.
+// errFaster says that another process made the directory, or what it is made of,
+// meanwhile: the next run finds it.
 var errFaster = errors.New("another process is making the directory")
+
+// accounts are those in force. They are lost when the row still points at a blob that
+// is not there.
+func (r *run) accounts(ctx context.Context) (*directory.Accounts, error) {
+	accounts, err := r.Storage.Accounts(ctx, r.now.Accounts)
+	if errors.Is(err, storage.ErrNotFound) {
+		if fresh, failed := r.Storage.Now(ctx, r.tenant.id); failed == nil && fresh.Accounts.Blob != r.now.Accounts.Blob {
+			return nil, errFaster
+		}
+	}
+	r.accountsLost = err != nil && gone(err)
+	if err != nil {
+		return nil, fmt.Errorf("accounts of the tenant: %w", err)
+	}
+	return accounts, nil
+}
+
+// groupsAwaited is how long an edit waits for the members of an Entra group that
+// nobody has read yet; directorysync reads them within a minute.
+const groupsAwaited = 2 * time.Minute
+
+// awaited is what waits for that.
+type awaited struct {
+	rules, inputs string
+	since         time.Time
+}
+
+// errAwaited says that what was known before serves until the members of a group
+// were read.
+var errAwaited = errors.New("the members of a group are not known yet")
+
+// awaits reports whether somebody who takes part would leave only because the members
+// of an Entra group were not read yet: an exclusion of a few would remove everybody,
+// end their calls, and bring them back a minute later. A group that can't be read
+// holds an edit up no longer than [groupsAwaited].
+func (r *run) awaits(d *directory.Directory, inputs string) bool {
+	rules := string(r.settings.TeamsToProCall) + "\x00" + string(r.settings.ProCallToTeams)
+	if r.directory == nil || !leavesUnread(r.directory, d) {
+		return false
+	}
+	if r.awaited.rules != rules {
+		r.awaited = awaited{rules: rules, since: r.start}
+		r.log.Info("an edit waits for the members of a group")
+	}
+	r.awaited.inputs = inputs
+	return r.start.Sub(r.awaited.since) < groupsAwaited
+}
+
+func leavesUnread(before, after *directory.Directory) bool {
+	unread := func(d *participation.Decision) bool {
+		return d != nil && !d.TakesPart && d.Unknown && uuid.Validate(d.By) == nil
+	}
+	for i := range after.People {
+		person := &after.People[i]
+		if !unread(person.Reading) && !unread(person.Writing) {
+			continue
+		}
+		old, _ := before.Find(person.ID)
+		if old.Reads && unread(person.Reading) || old.Writes && unread(person.Writing) {
+			return true
+		}
+	}
+	return false
+}
 
 // list is usermatching.csv, which was accepted when it came.
 func (r *run) list(ctx context.Context) (matching.List, error) {
@@ -117,7 +193,7 @@ func (r *run) ensureAccounts(ctx context.Context, token consent.Token) *failure 
 		err = r.know(ctx)
 	}
 	switch {
-	case err == nil, errors.Is(err, storage.ErrChanged), errors.Is(err, errFaster):
+	case err == nil, errors.Is(err, storage.ErrChanged), errors.Is(err, errFaster), errors.Is(err, errAwaited):
 		return nil
 	case r.directory != nil:
 		r.log.Warn("accounts not read; those before stay in use", "error", err.Error())
@@ -162,8 +238,11 @@ func (r *run) readAccounts(ctx context.Context, token consent.Token) error {
 		// Somebody gave the consent. Believing it would remove everybody.
 		return fmt.Errorf("read users: %w", &graph.FormError{What: "it lists nobody"})
 	}
-	accounts := directory.NewAccounts(people, nil)
-	ref, err := r.Storage.PutAccounts(ctx, r.tenant.id, r.now.Accounts, accounts, directory.AccountsRef{At: at.UTC(), Basic: detail == graph.MatchingBasic, Link: link})
+	accounts, read := directory.NewAccounts(people, nil), directory.AccountsRef{At: at.UTC(), Basic: detail == graph.MatchingBasic, Link: link, Swept: r.now.Accounts.Swept}
+	if before, err := r.Storage.Accounts(ctx, r.now.Accounts); err == nil { // who is in groups stays known
+		accounts.Groups, read.GroupsAt, read.GroupsOf = before.Groups, r.now.Accounts.GroupsAt, r.now.Accounts.GroupsOf
+	}
+	ref, err := r.Storage.PutAccounts(ctx, r.tenant.id, r.now.Accounts, accounts, read)
 	if err != nil {
 		return err
 	}

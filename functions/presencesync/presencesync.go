@@ -199,7 +199,7 @@ func (r *run) do(ctx context.Context) error {
 // known before serves.
 func (r *run) lookUp(ctx context.Context) {
 	r.unknown = r.know(ctx)
-	if r.unknown == nil || errors.Is(r.unknown, errFaster) {
+	if r.unknown == nil || errors.Is(r.unknown, errFaster) || errors.Is(r.unknown, errAwaited) {
 		return
 	}
 	r.odd.add("directory not made", 1)

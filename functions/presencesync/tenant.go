@@ -36,6 +36,7 @@ type tenant struct {
 	// be read from Graph again by this function.
 	accountsLost bool
 	nextRead     time.Time
+	awaited      awaited   // an edit that waits for the members of a group
 	saidUnknown  time.Time // when it was last logged that the directory can't be made
 
 	// missing are the people whom Graph does not answer for and since when; nil
