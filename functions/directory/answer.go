@@ -112,7 +112,7 @@ func again(do func() error) error {
 	return err
 }
 
-// inForce says how it stands with the list in force: what the sync stored, when it
+// inForce says how it stands with the list in force, nil for none: what the sync stored, when it
 // is made of that list, else what the next one will make of it.
 func (f *Function) inForce(ctx context.Context, now storage.Now, users *directory.Users) (userlist.Judgement, error) {
 	if now.Directory.Report == "" || now.Directory.Inputs != fingerprint(now) {
@@ -122,8 +122,12 @@ func (f *Function) inForce(ctx context.Context, now storage.Now, users *director
 	if err != nil {
 		return userlist.Judgement{}, err
 	}
-	report, err := f.Storage.Report(ctx, now.Directory)
-	return userlist.Judgement{Users: users.People, Directory: d, Report: report}, err
+	j := userlist.Judgement{Directory: d}
+	if users != nil {
+		j.Users = users.People
+	}
+	j.Report, err = f.Storage.Report(ctx, now.Directory)
+	return j, err
 }
 
 // answer sends lines. They can't fail any more but for the connection.

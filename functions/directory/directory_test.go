@@ -64,6 +64,18 @@ func TestAListIsInForceWithTheNextSync(t *testing.T) {
 	}
 }
 
+func TestTheFirstListComesAfterSyncsWithoutOne(t *testing.T) {
+	w := held(t)
+	w.know(accounts...)
+	w.sync()
+	for _, query := range []string{"?dryRun=true", ""} {
+		a := w.done(w.put(query, listOf(user("1", "ada@contoso.com"))))
+		if len(a.lines) != 1 || a.lines[0].Result != userlist.TakesPart {
+			t.Errorf("%q = %s", query, a.text)
+		}
+	}
+}
+
 func TestUsersAreTakenInBeforeEntraIsKnown(t *testing.T) {
 	w := held(t)
 	a := w.done(w.put("", users(1)))

@@ -134,8 +134,11 @@ func (w *world) sync() {
 	ctx, now := w.t.Context(), w.state()
 	accounts, err := w.st.Accounts(ctx, now.Accounts)
 	w.must(err)
-	users, err := w.st.Users(ctx, now.Users)
-	w.must(err)
+	var users *directory.Users
+	if now.Users.Blob != "" {
+		users, err = w.st.Users(ctx, now.Users)
+		w.must(err)
+	}
 	reading, writing := now.Settings.TeamsToProCall, now.Settings.ProCallToTeams
 	d, report := directory.Compile(accounts, users, matching.List{}, reading.Rules(), writing.Rules())
 	made := directory.Ref{At: time.Now(), Inputs: directory.Fingerprint(now.Accounts, now.Users, now.List, string(reading), string(writing))}
