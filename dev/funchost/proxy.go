@@ -32,9 +32,10 @@ func (i *instance) proxy(w http.ResponseWriter, r *http.Request, f *function) {
 		i.host.logf("info", "%s: '%s' (%s): %v", i.name(), f.name, c.id, errClientGone)
 	}
 	switch err = c.end(err); {
-	case gone || err == nil:
-	case began:
-		// Nothing can be taken back: the client sees a broken answer.
+	case err == nil && !gone:
+	case began || gone:
+		// Nothing can be taken back: the client sees a broken answer. To one that is gone no
+		// answer is made up: it may have closed only its own side, and would take it for ours.
 		panic(http.ErrAbortHandler)
 	default:
 		empty(w, http.StatusInternalServerError)
