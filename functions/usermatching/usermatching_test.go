@@ -40,7 +40,7 @@ func TestFilesFromTheField(t *testing.T) {
 
 		{"an empty file", "", 0, 0, "the file is empty"},
 		{"titles only", titles, -1, 0, "the file names nobody"},
-		{"three columns", "a,b,c\n", 0, 1, "has 3 columns"},
+		{"three columns", "a,b,c\n", 0, 1, "two columns, Entra user name and UCServer user name, but 3"},
 		{"quotation marks", "\"o'brien, pat@contoso.com\",\"O\"\"Brien\"\n", 1, -1, ""},
 		{"an open quotation mark", good + "\n\"a,b\n", 0, 2, "a quotation mark is not closed"},
 		{"the same left name", good + "\n" + good + "\n", 0, 2, "already matched on line 1"},

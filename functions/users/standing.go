@@ -211,7 +211,7 @@ func (k known) nothing(reports []calls.Report) string {
 
 var whyNot = map[directory.Standing]string{
 	directory.Disabled: "the account is disabled", directory.Guest: "the account is a guest's",
-	directory.Ambiguous:  "another person has the same UCServer name",
+	directory.Ambiguous:  "more than one user of UCServer, or more than one account, fits",
 	directory.NotEnabled: "no direction is switched on for this person", directory.Unmatched: "no user of UCServer is this person",
 }
 

@@ -64,8 +64,8 @@ func TestFaultsRefuseTheWholeFile(t *testing.T) {
 		line       int
 		text       string
 	}{
-		{"one column", "a@contoso.com,a\nb@contoso.com\n", 2, "has 1 columns"},
-		{"three columns", "a,b,c\n", 1, "has 3 columns"},
+		{"one column", "a@contoso.com,a\nb@contoso.com\n", 2, "two columns, Entra user name and UCServer user name, but 1"},
+		{"three columns", "a,b,c\n", 1, "two columns, Entra user name and UCServer user name, but 3"},
 		{"empty name", "a@contoso.com,\n", 1, "UCServer user name is empty"},
 		{"only invisible characters", "\u200b,x\n", 1, "Entra user name is empty"},
 		{"two separators", "mmu@contoso.com;max@domain.local,x\n", 1, "two separators"},
@@ -79,8 +79,8 @@ func TestFaultsRefuseTheWholeFile(t *testing.T) {
 		{"a quotation mark that closes in the next line", "a@contoso.com,\"a\nb@contoso.com,b\"\n", 1, "goes on in the next line"},
 		{"cut off within an umlaut", "m\u00fcller@contoso.com,mueller\nj\u00e4ger@contoso.com,j\xc3", 2, "the file was cut off"},
 		{"two files put together", "m\u00fcller@contoso.com,mueller\nj\xe4ger@contoso.com,jaeger", 2, "byte E4 is not UTF-8"},
-		{"a spreadsheet's formula in a third column", "a@contoso.com,a,=1+1\n", 1, "has 3 columns"},
-		{"line numbers count the separator line", "sep=,\na,b\nc\n", 3, "has 1 columns"},
+		{"a spreadsheet's formula in a third column", "a@contoso.com,a,=1+1\n", 1, "two columns, Entra user name and UCServer user name, but 3"},
+		{"line numbers count the separator line", "sep=,\na,b\nc\n", 3, "two columns, Entra user name and UCServer user name, but 1"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			list, err := matching.Parse([]byte(row.file))

@@ -174,7 +174,7 @@ func (p *parser) record(cells []cell, first bool) {
 		return // blank, but for characters that nobody sees
 	}
 	if len(cells) != 2 {
-		p.fault(line, 0, fmt.Sprintf("has %d columns; two are needed: Entra user name, UCServer user name", len(cells)),
+		p.fault(line, 0, fmt.Sprintf("has not two columns, Entra user name and UCServer user name, but %d", len(cells)),
 			"write exactly two names with one separator between them, or take the line away")
 		return
 	}
