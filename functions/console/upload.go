@@ -129,14 +129,15 @@ func (f *Function) takeNames(ctx context.Context, form sent) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := fmt.Sprintf("usermatching.csv: %d names, %d warnings. ", receipt.Names, receipt.WarningCount)
+	var text strings.Builder
+	fmt.Fprintf(&text, "usermatching.csv: %d names, %d warnings. ", receipt.Names, receipt.WarningCount)
 	for _, w := range receipt.Warnings[:min(len(receipt.Warnings), 10)] {
-		text += fmt.Sprintf("Line %d: %s. ", w.Line, w.Text)
+		fmt.Fprintf(&text, "Line %d: %s. ", w.Line, w.Text)
 	}
 	if c := receipt.Changes; c != nil {
-		text += turns(c.Gained, c.Lost, c.Moved)
+		text.WriteString(turns(c.Gained, c.Lost, c.Moved))
 	}
-	return text + stored(receipt.Stored, form), nil
+	return text.String() + stored(receipt.Stored, form), nil
 }
 
 func (f *Function) takeUsers(ctx context.Context, form sent) (string, error) {

@@ -179,15 +179,15 @@ func TestAnEditOfOneFieldLeavesTheOthersAlone(t *testing.T) {
 func TestTheAuditTrailNamesFieldsAndNobodyOnTheLists(t *testing.T) {
 	i := install(t)
 	i.put(`"teamsToProCall":{"users":["erika.mustermann"]},"helpdesk":false`)
-	var fields string
+	var fields strings.Builder
 	for change, err := range i.store.Changes(t.Context(), i.tenant) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fields += change.Who + " " + change.What + " " + strings.Join(change.Fields, " ") + "\n"
+		fields.WriteString(change.Who + " " + change.What + " " + strings.Join(change.Fields, " ") + "\n")
 	}
-	if want := "o settings changed teamsToProCall helpdesk\n"; fields != want {
-		t.Errorf("audit trail = %q; want %q", fields, want)
+	if want := "o settings changed teamsToProCall helpdesk\n"; fields.String() != want {
+		t.Errorf("audit trail = %q; want %q", fields.String(), want)
 	}
 	if strings.Contains(i.logs.String(), "erika") {
 		t.Errorf("the log names people: %s", i.logs.String())

@@ -185,17 +185,17 @@ func TestEachLookUpIsAuditedWithTheIdAndWithoutTheName(t *testing.T) {
 	w.named("Nemo")
 	w.named("Somebody Else")
 	w.ask("GET", "name=bob", "", w.administrator())
-	var trail string
+	var trail strings.Builder
 	for change, err := range w.st.Changes(t.Context(), w.tenant) {
 		w.must(err)
 		if change.What == access.LookedUp {
 			who, _, _ := strings.Cut(change.Who, " ")
-			trail += strings.TrimSpace(who+" "+strings.Join(change.Fields, " ")) + "\n"
+			trail.WriteString(strings.TrimSpace(who+" "+strings.Join(change.Fields, " ")) + "\n")
 		}
 	}
 	want := "credential entra " + string(ada) + "\ncredential ucserver 4715\ncredential\nset-up entra bbbbbbbb-0000-4000-8000-000000000002\n"
-	if got := sorted(trail); got != sorted(want) {
-		t.Errorf("audit trail =\n%s\nwant\n%s", trail, want)
+	if got := sorted(trail.String()); got != sorted(want) {
+		t.Errorf("audit trail =\n%s\nwant\n%s", trail.String(), want)
 	}
 	if strings.Contains(w.logs.String(), "ada") && strings.Contains(w.logs.String(), "DOMAIN") {
 		t.Errorf("the log names people: %s", &w.logs)

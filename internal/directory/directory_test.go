@@ -2,6 +2,7 @@ package directory_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,7 +29,8 @@ func listOf(t testing.TB, file string) matching.List {
 
 // told is a person in one line.
 func told(p directory.Person) string {
-	text := fmt.Sprintf("%s %s=%s/%s %c %s", p.ID, p.UPN, p.Name, p.UCID, p.Standing, p.Rule)
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("%s %s=%s/%s %c %s", p.ID, p.UPN, p.Name, p.UCID, p.Standing, p.Rule))
 	for _, d := range []struct {
 		on   bool
 		why  *participation.Decision
@@ -37,12 +39,12 @@ func told(p directory.Person) string {
 		if d.why == nil {
 			continue
 		}
-		text += fmt.Sprintf(" %s:%t,%s,%s", d.name, d.on, d.why.Rule, d.why.By)
+		text.WriteString(fmt.Sprintf(" %s:%t,%s,%s", d.name, d.on, d.why.Rule, d.why.By))
 		if d.why.Unknown {
-			text += "?"
+			text.WriteString("?")
 		}
 	}
-	return text
+	return text.String()
 }
 
 func wantPeople(t *testing.T, d *directory.Directory, want ...string) {

@@ -136,14 +136,14 @@ func TestLookUpsAreForgottenAndChangesAreNot(t *testing.T) {
 	if err := f.Do(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var left string
+	var left strings.Builder
 	for change, err := range store.Storage.Changes(t.Context(), tenantA) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		left += change.What + "\n"
+		left.WriteString(change.What + "\n")
 	}
-	if want := "settings changed\n" + access.LookedUp + "\n"; left != want {
-		t.Errorf("left = %q; want %q", left, want)
+	if want := "settings changed\n" + access.LookedUp + "\n"; left.String() != want {
+		t.Errorf("left = %q; want %q", left.String(), want)
 	}
 }
