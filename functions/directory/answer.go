@@ -88,12 +88,15 @@ func (f *Function) read(ctx context.Context, tenant, after string, limit int) (*
 		if err != nil {
 			return err
 		}
-		if now.Users.Blob == "" {
-			return errNoList
+		now, users, err := f.users(ctx, tenant, now)
+		if errors.Is(err, ErrRace) {
+			return storage.ErrNotFound
 		}
-		users, err := f.Storage.Users(ctx, now.Users)
 		if err != nil {
 			return err
+		}
+		if now.Users.Blob == "" {
+			return errNoList
 		}
 		p = &page{etag: etagOf(now.Users), after: after, limit: limit}
 		p.judgement, err = f.inForce(ctx, now, users)

@@ -569,3 +569,16 @@ func watchHeap(b *testing.B) func() uint64 {
 	}()
 	return func() uint64 { close(done); return <-result }
 }
+
+func TestAListWhoseBlobIsGoneCanBeSentAgain(t *testing.T) {
+	w := held(t)
+	w.know(accounts...)
+	w.done(w.put("", users(1, 2, 3)))
+	w.must(w.st.DeleteBlob(t.Context(), w.state().Users.Blob))
+	w.refused(w.patch("", listOf(`{"op":"remove","id":"u1"}`)), http.StatusNotFound, "no-user-list")
+	w.refused(w.ask(http.MethodGet, "", nil), http.StatusNotFound, "no-user-list")
+	w.refused(w.put("", users(1)), http.StatusConflict, "list-shrinks")
+	if a := w.done(w.put("", users(1, 2, 3))); a.last.Stored == nil || !*a.last.Stored || len(w.stored()) != 3 {
+		t.Errorf("last line = %+v; want the list stored", a.last)
+	}
+}

@@ -173,25 +173,27 @@ func (f *Function) replace(ctx context.Context, s Step, now storage.Now) (*Recei
 	if err != nil {
 		return nil, bodyError(err)
 	}
-	before, err := f.users(ctx, now)
+	had := now.Users.Count
+	now, before, err := f.users(ctx, s.Tenant, now)
 	if err != nil {
 		return nil, err
 	}
 	r := &Receipt{Step: userlist.Between(before.People, list), Count: len(list), before: before.People}
-	if r.Shrinks(len(before.People)) && s.Confirm != len(list) && !s.DryRun {
-		return nil, &ShrinkError{len(before.People), r.Removed, len(list)}
+	lost := userlist.Step{Removed: max(r.Removed, had-len(list))} // the least, where the list in force can't be read
+	if lost.Shrinks(had) && s.Confirm != len(list) && !s.DryRun {
+		return nil, &ShrinkError{had, lost.Removed, len(list)}
 	}
 	return r, f.finish(ctx, s, now, &directory.Users{People: list}, r)
 }
 
 // change makes changes in the list in force.
 func (f *Function) change(ctx context.Context, s Step, now storage.Now, changes []userlist.Change) (*Receipt, error) {
-	if now.Users.Blob == "" {
-		return nil, errNoList
-	}
-	before, err := f.users(ctx, now)
+	now, before, err := f.users(ctx, s.Tenant, now)
 	if err != nil {
 		return nil, err
+	}
+	if now.Users.Blob == "" {
+		return nil, errNoList
 	}
 	list, effects, err := userlist.Apply(before.People, changes)
 	if err != nil {
@@ -204,16 +206,26 @@ func (f *Function) change(ctx context.Context, s Step, now storage.Now, changes 
 	return r, f.finish(ctx, s, now, &directory.Users{People: list}, r)
 }
 
-// users reads the list in force, empty when there is none.
-func (f *Function) users(ctx context.Context, now storage.Now) (*directory.Users, error) {
+// users reads the list in force, empty when there is none. One whose blob somebody
+// removed, or that another version of the bridge wrote, is as good as none: the state
+// that comes back has none, so that the next complete list can take its place.
+func (f *Function) users(ctx context.Context, tenant string, now storage.Now) (storage.Now, *directory.Users, error) {
 	if now.Users.Blob == "" {
-		return &directory.Users{}, nil
+		return now, &directory.Users{}, nil
 	}
 	users, err := f.Storage.Users(ctx, now.Users)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, ErrRace
+	if !errors.Is(err, storage.ErrNotFound) && !errors.Is(err, directory.ErrForm) {
+		return now, users, err
 	}
-	return users, err
+	fresh, _, err := f.now(ctx, tenant)
+	if err != nil {
+		return now, nil, err
+	}
+	if fresh.Users.Blob != now.Users.Blob {
+		return now, nil, ErrRace
+	}
+	now.Users.Blob = ""
+	return now, &directory.Users{}, nil
 }
 
 // finish judges a list and stores it. It is judged first: what can't be answered

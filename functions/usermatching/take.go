@@ -125,7 +125,7 @@ func (f *Function) InForce(ctx context.Context) (file []byte, etag string, err e
 			return file, etagOf(now.List), err
 		}
 	}
-	return nil, "", err
+	return nil, "", ErrNone // somebody removed it
 }
 
 // now reads the state of the tenant in use.
@@ -147,8 +147,16 @@ func (f *Function) before(ctx context.Context, now storage.Now, file []byte) (ma
 		return matching.List{}, false, nil
 	}
 	stored, err := f.Storage.List(ctx, now.List)
+	if errors.Is(err, storage.ErrNotFound) {
+		// Replaced this instant, or removed by somebody: then it is as good as none.
+		_, fresh, err := f.now(ctx)
+		if err == nil && fresh.List.Blob != now.List.Blob {
+			err = ErrRace
+		}
+		return matching.List{}, false, err
+	}
 	if err != nil {
-		return matching.List{}, false, gone(err)
+		return matching.List{}, false, err
 	}
 	list, err := matching.Parse(stored)
 	if err != nil { // an older version took it in; it names nobody for this one

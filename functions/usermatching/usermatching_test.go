@@ -299,3 +299,18 @@ func TestWithoutATenantThereIsNoFile(t *testing.T) {
 		t.Errorf("answer %d %s", a.status, a.body)
 	}
 }
+
+func TestAFileWhoseBlobIsGoneCanBeUploadedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.put(before)
+	now, err := w.st.Now(t.Context(), w.tenant)
+	w.must(err)
+	w.must(w.st.DeleteBlob(t.Context(), now.List.Blob))
+	if a := w.send(http.MethodGet, "", ""); a.status != http.StatusNotFound {
+		t.Errorf("GET = %d %s; want none", a.status, a.body)
+	}
+	if a := w.put(before); a.status != http.StatusOK || !a.Stored {
+		t.Errorf("answer = %d %s; want it stored", a.status, a.body)
+	}
+	w.inForce(before)
+}
