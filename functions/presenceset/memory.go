@@ -83,7 +83,7 @@ func same(a, b calls.Reporters) bool {
 func (p *person) plan(now time.Time, w session.World) {
 	s, since := p.Session, p.look
 	step := s.Next(now, w)
-	p.look, p.idle = step.At, step.Renewal
+	p.look, p.idle = step.At, step.Renewal || step.Deed == "" && s.Over(now) // to be forgotten
 	if step.Deed != "" || step.Noted || s.Over(now) {
 		p.look = now
 		if !since.IsZero() && since.Before(now) {

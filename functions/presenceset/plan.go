@@ -69,9 +69,9 @@ func (t *turn) settle(id presence.UserID, p *person, next session.Session, step 
 	}
 }
 
-// queue returns whom to decide about now: who has waited longest first, whether
-// reports or time brought it about, so that a flood of reports lets no session run
-// out; then those who may wait.
+// queue returns whom to decide about now: by turns those of whom something was
+// reported and those whose time has come, so that a flood of reports lets no session
+// run out, and many sessions hold up no report; then those who may wait.
 func (t *turn) queue(now time.Time) []presence.UserID {
 	t.order = slices.DeleteFunc(t.order, func(id presence.UserID) bool { _, due := t.due[id]; return !due })
 	var others, idle []*person
@@ -88,13 +88,15 @@ func (t *turn) queue(now time.Time) []presence.UserID {
 	slices.SortFunc(others, longest)
 	slices.SortFunc(idle, longest)
 	queue := make([]presence.UserID, 0, len(t.order)+len(others)+len(idle))
-	for _, id := range t.order {
-		for ; len(others) > 0 && others[0].look.Before(t.due[id].At); others = others[1:] {
-			queue = append(queue, others[0].User)
+	for i := range max(len(t.order), len(others)) {
+		if i < len(t.order) {
+			queue = append(queue, t.order[i])
 		}
-		queue = append(queue, id)
+		if i < len(others) {
+			queue = append(queue, others[i].User)
+		}
 	}
-	for _, p := range append(others, idle...) {
+	for _, p := range idle {
 		queue = append(queue, p.User)
 	}
 	return queue

@@ -149,6 +149,33 @@ func TestAFloodOfReportsLetsNoSessionRunOut(t *testing.T) {
 	<-done
 }
 
+func TestManySessionsAtOnceHoldUpNoReport(t *testing.T) {
+	w := newWorld(t)
+	f := w.process()
+	for range 60 {
+		w.talks(w.hire())
+	}
+	w.run(f)
+	w.change(func(i *settings.Integration) { i.Paused = true }) // all of them end
+	w.run(f)
+	w.calls(60, 60)
+	w.change(func(i *settings.Integration) { // and come back, at 5.5 a second
+		i.Paused, i.GraphBudget, i.TeamsToProCall = false, 300, settings.Everyone
+	})
+	done := make(chan struct{})
+	go func() { w.run(f); close(done) }()
+	w.eventually("they come back", func() bool { return w.sent("setPresence") > 60+5 })
+	ada := w.hire()
+	w.talks(ada)
+	before := w.sent("setPresence")
+	w.eventually("a new call shows", func() bool { return w.shown(ada) == busy })
+	if n := w.sent("setPresence") - before; n > 15 {
+		t.Errorf("%d others came first", n)
+	}
+	w.change(func(i *settings.Integration) { i.GraphBudget = 10000 })
+	<-done
+}
+
 // apps notes with which token a session of which id is set.
 type apps struct {
 	presenceset.Graph
