@@ -97,7 +97,6 @@ type peopleView struct {
 	Notice  notice
 	Known   bool
 	Tabs    []tab
-	Title   string
 	Rows    []personRow
 	Next    string // address of the next page
 	Users   bool   // the list is of UCServer's users
@@ -125,13 +124,23 @@ func (f *Function) people(w http.ResponseWriter, r *http.Request, code int, v pe
 	query := r.URL.Query()
 	show := query.Get("show")
 	if show == "" {
-		show = kinds[0].word
+		show = all.first()
 	}
 	v.Known, v.LookUps, v.Offers, v.Users = all.directory != nil, all.lookUps, f.offers(all), show == ofUCServer
 	if v.Known {
 		all.fill(&v, show, query.Get("after"))
 	}
 	page.Render(w, code, page.Page{Title: "People", User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "people", v)})
+}
+
+// first is the list that a page opens with: the first one in which anybody is.
+func (all roster) first() string {
+	for _, k := range kinds {
+		if all.directory != nil && slices.ContainsFunc(all.directory.People, func(p directory.Person) bool { return p.Standing == k.standing }) {
+			return k.word
+		}
+	}
+	return kinds[0].word
 }
 
 func (all roster) fill(v *peopleView, show, after string) {
@@ -141,16 +150,12 @@ func (all roster) fill(v *peopleView, show, after string) {
 	}
 	for _, k := range kinds {
 		v.Tabs = append(v.Tabs, tab{k.title, address(k.word, ""), counts[k.standing], k.word == show})
-		if k.word == show {
-			v.Title = k.title
-		}
 	}
 	if all.users != nil {
 		v.Tabs = append(v.Tabs, tab{"UCServer's users without an account", address(ofUCServer, ""), len(all.nobodys()), v.Users})
 	}
 	var last string
 	if v.Users {
-		v.Title = "UCServer's users without an account"
 		v.Rows, last = all.userRows(after)
 	} else {
 		v.Rows, last = all.accountRows(show, after)

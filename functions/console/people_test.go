@@ -174,13 +174,13 @@ func TestThePageOfThePeopleSaysForEachWhy(t *testing.T) {
 	has(t, w.get("/api/console/people"), "Not known yet")
 	answer := w.upload("users", userList, nil)
 	has(t, answer, "4 on the list; 4 added", "Stored; it takes effect with the next sync")
-	has(t, w.upload("usermatching", "ada@contoso.com,DOMAIN\\ada\n", map[string]string{"dryRun": "yes"}), "1 people are matched anew", "Nothing was stored: this was a trial")
+	has(t, w.upload("usermatching", "ada@contoso.com,DOMAIN\\ada\n", map[string]string{"dryRun": "yes"}), "matched anew: 1,", "Nothing was stored: this was a trial")
 	has(t, w.upload("usermatching", "ada@contoso.com,DOMAIN\\ada\n", nil), "Stored; it takes effect")
 	w.post("directions", url.Values{"step": {"directions"}, "teamsToProCall": {"everyone"}, "teamsToProCall.excludedUsers": {"4712"}})
 	w.sync()
 
 	has(t, w.get("/api/console/people"), "not switched on (1)", "without a UCServer user (0)", "ambiguous (2)", "disabled (1)", "guests (0)", "take part (1)", "users without an account (2)",
-		"bob@contoso.com", "Teams to ProCall: no, excluded (4712); ProCall to Teams: no, nobody; matched by upn", "In force: 1 names", "In force: 4 users")
+		"bob@contoso.com", "Teams to ProCall: no, excluded (4712); ProCall to Teams: no, nobody; matched by upn", "Names in force: 1,", "Users in force: 4,")
 	has(t, w.get("/api/console/people?show=takesPart"), "ada@contoso.com", `UCServer: DOMAIN\ada`, "yes, everyone", "matched by usermatching.csv")
 	has(t, w.get("/api/console/people?show=ambiguous"), "cleo@contoso.com", "fits several by mail: sales, dora@contoso.com")
 	has(t, w.get("/api/console/people?show=disabled"), "erik@contoso.com")

@@ -40,7 +40,7 @@ func (f *Function) offers(all roster) (list []upload) {
 			Text:    "Two columns: the Entra user name (UPN) and the UCServer user name. Only for people whom nothing else matches; it goes before every other rule.",
 			InForce: "None is in force."}
 		if all.list.Blob != "" {
-			u.InForce = fmt.Sprintf("In force: %d names, since %s.", all.list.Lines, all.list.At.UTC().Format("2006-01-02 15:04 UTC"))
+			u.InForce = fmt.Sprintf("Names in force: %d, since %s.", all.list.Lines, all.list.At.UTC().Format("2006-01-02 15:04 UTC"))
 			u.Download = "/api/usermatching"
 		}
 		list = append(list, u)
@@ -50,8 +50,8 @@ func (f *Function) offers(all roster) (list []upload) {
 			Text:    "The complete list, as a connector sends it: one JSON object on each line, the last one counts the others. Only without a connector that sends it.",
 			InForce: "UCServer's users are not known: the name in usermatching.csv, else the UPN, is taken for the UCServer user name."}
 		if all.sent.Blob != "" {
-			u.InForce = fmt.Sprintf("In force: %d users, since %s.", all.sent.Count, all.sent.At.UTC().Format("2006-01-02 15:04 UTC"))
-			u.Download = "/api/v1/directory"
+			u.InForce = fmt.Sprintf("Users in force: %d, since %s.", all.sent.Count, all.sent.At.UTC().Format("2006-01-02 15:04 UTC"))
+			u.Download = "/api/v1/directory?limit=200000"
 		}
 		list = append(list, u)
 	}
@@ -130,9 +130,9 @@ func (f *Function) takeNames(ctx context.Context, form sent) (string, error) {
 		return "", err
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "usermatching.csv: %d names, %d warnings. ", receipt.Names, receipt.WarningCount)
+	fmt.Fprintf(&text, "usermatching.csv was read. Names: %d, warnings: %d. ", receipt.Names, receipt.WarningCount)
 	for _, w := range receipt.Warnings[:min(len(receipt.Warnings), 10)] {
-		fmt.Fprintf(&text, "Line %d: %s. ", w.Line, w.Text)
+		text.WriteString(at(w.Line, w.Text) + ". ")
 	}
 	if c := receipt.Changes; c != nil {
 		text.WriteString(turns(c.Gained, c.Lost, c.Moved))
@@ -156,7 +156,7 @@ func (f *Function) takeUsers(ctx context.Context, form sent) (string, error) {
 }
 
 func turns(gained, lost, moved int) string {
-	return fmt.Sprintf("%d people are matched anew, %d no longer, %d with somebody else. ", gained, lost, moved)
+	return fmt.Sprintf("People who are matched anew: %d, no longer: %d, with somebody else: %d. ", gained, lost, moved)
 }
 
 func stored(is bool, form sent) string {
@@ -178,7 +178,7 @@ func refusedUpload(d problem.Details) peopleView {
 		v.Notice.Text = sentence(d.Title) + sentence(d.Detail) + fmt.Sprintf("Look why. If it is meant, choose the file again and enter %d as confirmation.", *d.Confirm)
 	}
 	for _, fault := range d.Faults[:min(len(d.Faults), maxFaults)] {
-		line := fmt.Sprintf("Line %d: %s", fault.Line, fault.Text)
+		line := at(fault.Line, fault.Text)
 		if fault.Repair != "" {
 			line += " – " + fault.Repair
 		}
@@ -186,6 +186,14 @@ func refusedUpload(d problem.Details) peopleView {
 	}
 	v.More = d.FaultCount - len(v.Faults)
 	return v
+}
+
+// at says where something is; line 0 is the whole file.
+func at(line int, text string) string {
+	if line == 0 {
+		return strings.ToUpper(text[:1]) + text[1:]
+	}
+	return fmt.Sprintf("Line %d: %s", line, text)
 }
 
 func sentence(text string) string {
