@@ -22,8 +22,11 @@ import (
 func (r *run) groups(ctx, asking context.Context) error {
 	ids := r.named()
 	set, due := setOf(ids), len(ids) > 0 && r.start.Sub(r.ref.GroupsAt) >= groupsEvery
-	if r.token.Kind == consent.User || r.next.GroupsOf == set && !due {
-		return nil // a person's consent does not tell who is in a group
+	switch {
+	case r.token.Kind == consent.User && r.next.GroupsOf != set:
+		return errPerson
+	case r.token.Kind == consent.User, r.next.GroupsOf == set && !due:
+		return nil
 	}
 	if r.ref.Blob == "" && r.fresh == nil {
 		return nil // there is nobody yet
@@ -48,6 +51,9 @@ func (r *run) groups(ctx, asking context.Context) error {
 	}
 	return failure
 }
+
+// errPerson says why groups are not read.
+var errPerson = errors.New("who is in the Entra groups of the rules can only be read with the admin consent")
 
 // stops reports whether it is of no use to ask for another group now.
 func stops(asking context.Context, failure error) bool {

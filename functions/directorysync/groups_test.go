@@ -135,3 +135,20 @@ func TestAReadingFromTheStartKeepsTheGroups(t *testing.T) {
 		t.Errorf("groups = %+v", groups)
 	}
 }
+
+func TestGroupsThatAPersonsConsentDoesNotTellAreToldOf(t *testing.T) {
+	w := newWorld(t)
+	w.kind = consent.User
+	ada := w.entra.AddMembers(1)[0]
+	w.byGroups([]string{w.entra.AddGroup(simulated.Group{DisplayName: "Sales", Members: []string{ada.ID}}).ID})
+	w.minute()
+	w.minute()
+	if ref := w.look().Accounts; ref.Count != 1 || !strings.Contains(ref.Error, "admin consent") || ref.ErrorSince.IsZero() {
+		t.Errorf("pointer = %+v; want the reason why the group is not read", ref)
+	}
+	w.kind = consent.Admin
+	w.minute()
+	if ref := w.look().Accounts; ref.Error != "" || len(w.stored().Groups) != 1 {
+		t.Errorf("pointer = %+v; want the group read", ref)
+	}
+}

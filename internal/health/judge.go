@@ -33,6 +33,7 @@ const (
 	WritesRefused      Code = "writes-refused"
 	ReporterSilent     Code = "reporter-silent"
 	ReporterListNeeded Code = "reporter-list-needed"
+	DirectoryUnread    Code = "directory-unread"
 )
 
 // Finding is one thing that somebody should know. Fault says that the bridge
@@ -69,9 +70,13 @@ type Input struct {
 	Settings  settings.Integration // with app settings applied
 	Heartbeat Heartbeat
 	Grants    []consent.Grant
-	Throttled time.Time     // until when Graph asked the bridge to wait
-	Interval  time.Duration // of the schedule
-	Push      *Push         // nil when nothing is pushed
+	Throttled time.Time // until when Graph asked the bridge to wait
+	// Unread is why changes of accounts, or members of groups, can't be read from Entra,
+	// empty when they can; UnreadSince is since when.
+	Unread      string
+	UnreadSince time.Time
+	Interval    time.Duration // of the schedule
+	Push        *Push         // nil when nothing is pushed
 	// Reporters say who is on the phone; Writer is how writing that to Teams stands.
 	Reporters calls.Reporters
 	Writer    session.Writer
@@ -133,6 +138,9 @@ func Assess(now time.Time, in Input) []Finding {
 		}
 	}
 	found = append(found, writing(now, in)...)
+	if f, ok := following(now, in); ok {
+		add(f)
+	}
 	if in.Throttled.After(now) {
 		add(Finding{
 			Code: Throttled, Title: "Microsoft Graph asked the bridge to wait", Detail: "until " + stamp(in.Throttled),
@@ -159,6 +167,23 @@ func Assess(now time.Time, in Input) []Finding {
 		return 1
 	})
 	return found
+}
+
+// unreadAfter is how long the directory may stay unread before that is told: it changes
+// slowly, and Graph asks for pauses.
+const unreadAfter = 5 * time.Minute
+
+// following judges whether changes in Entra are still heard of. What is known goes on
+// meanwhile, so it is a note. Without a consent that is told already.
+func following(now time.Time, in Input) (Finding, bool) {
+	_, allowed := consent.Carrier(in.Grants, consent.Reading)
+	if !allowed || in.Unread == "" || in.Settings.Paused || now.Sub(in.UnreadSince) <= unreadAfter {
+		return Finding{}, false
+	}
+	return Finding{
+		Code: DirectoryUnread, Title: "Changes of accounts or groups are not read from Entra", Detail: in.Unread, Since: in.UnreadSince,
+		NextStep: "Give the app registration the permission that is named, with admin consent, if one is; else see whether it passes. What was known before stays in use; a group that was never read admits nobody.", Who: "administrator",
+	}, true
 }
 
 // reading judges the direction from Teams to ProCall: the cause before its

@@ -57,6 +57,8 @@ func TestWhatIsFoundAndHowItIsShown(t *testing.T) {
 		{"Graph failed once", func(in *health.Input) {
 			in.Heartbeat.AsOf, in.Heartbeat.Error, in.Heartbeat.ErrorSince = ago(8*time.Second), "Graph answered 503", ago(4*time.Second)
 		}, nil, false, health.Working},
+		{"a group can't be read", func(in *health.Input) { in.Unread, in.UnreadSince = "Graph answered 403", ago(time.Hour) }, []health.Code{health.DirectoryUnread}, false, health.Working},
+		{"a group could not be read a moment ago", func(in *health.Input) { in.Unread, in.UnreadSince = "Graph answered 503", ago(time.Minute) }, nil, false, health.Working},
 		{"just switched on", func(in *health.Input) { in.Heartbeat = health.Heartbeat{} }, []health.Code{health.NoSync}, true, health.Starting},
 		{"a slow schedule is no fault", func(in *health.Input) {
 			in.Interval = 5 * time.Minute

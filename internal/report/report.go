@@ -105,7 +105,7 @@ func (r Reader) reporters(ctx context.Context, all calls.Reporters) (calls.Repor
 func InputOf(now storage.Now, current settings.Integration, interval time.Duration) health.Input {
 	in := health.Input{
 		Settings: current, Heartbeat: now.Heartbeat, Grants: now.Grants, Throttled: now.ThrottledUntil, Interval: interval,
-		Reporters: now.Reporters, Writer: now.Writer,
+		Reporters: now.Reporters, Writer: now.Writer, Unread: now.Accounts.Error, UnreadSince: now.Accounts.ErrorSince,
 	}
 	if now.Writer.Due > 0 {
 		in.DueSince = now.Writer.DueSince

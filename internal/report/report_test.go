@@ -26,6 +26,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(azurite.Main(m)) }
 
+// unexported lets the switch of the settings be compared.
+var unexported = cmp.AllowUnexported(settings.OnUnlessOff{})
+
 var at = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
 // world is one tenant, named by an app setting, and a reader behind a wire.
@@ -88,7 +91,7 @@ func TestBeforeATenantIsSetOnlyTheSettingsAreRead(t *testing.T) {
 		Interval: time.Second,
 	}
 	want := report.State{Fixed: []string{"pushUrl"}, Input: health.Input{Interval: time.Second, Settings: settings.Integration{PushURL: "https://ucserver.example/push"}}}
-	if diff := cmp.Diff(want, read(t, r)); diff != "" {
+	if diff := cmp.Diff(want, read(t, r), unexported); diff != "" {
 		t.Errorf("state (-want +got):\n%s", diff)
 	}
 }
@@ -131,7 +134,7 @@ func TestEverythingThatIsJudgedIsReadInAFewOperations(t *testing.T) {
 	want := report.State{Fixed: []string{"tenant"}, Input: health.Input{
 		Settings: saved, Heartbeat: beat, Grants: grants, Throttled: at.Add(time.Minute), Interval: 5 * time.Second, Push: push,
 	}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, unexported); diff != "" {
 		t.Errorf("state (-want +got):\n%s", diff)
 	}
 }
