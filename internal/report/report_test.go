@@ -195,7 +195,7 @@ func TestWhatCannotBeReadIsAnErrorAndNoHalfOfAState(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := whole()
 			spoil(&r)
-			if state, err := r.Read(t.Context()); !errors.Is(err, broken) || !cmp.Equal(state, report.State{}) {
+			if state, err := r.Read(t.Context()); !errors.Is(err, broken) || !cmp.Equal(state, report.State{}, unexported) {
 				t.Errorf("Read() = %+v, %v; want nothing and %v", state, err, broken)
 			}
 		})
