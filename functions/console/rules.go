@@ -32,6 +32,8 @@ type ruleList struct{ Name, Title, Hint, Text string }
 
 const groupsHint = "A UCServer group by its name; an Entra group by its object id."
 
+const peopleHint = "By the account's object id, or by the connector's id of the user: the look-up of a person shows both. Names have no effect."
+
 // rulesOf is how the form of one direction is filled in: as stored, or as it was
 // when it was refused.
 func rulesOf(name, title string, stored settings.Participation, kept url.Values) rulesForm {
@@ -42,9 +44,9 @@ func rulesOf(name, title string, stored settings.Participation, kept url.Values)
 	f := rulesForm{Name: name, Title: title, Everyone: rules.Everyone}
 	for _, l := range []ruleList{
 		{fieldGroups, "Groups", groupsHint, groupLines(rules.Groups)},
-		{fieldUsers, "People", "By the account's object id, or by the connector's id of the user.", strings.Join(rules.Users, "\n")},
+		{fieldUsers, "People", peopleHint, strings.Join(rules.Users, "\n")},
 		{fieldExcludedGroups, "Groups that are excluded", "An exclusion always wins.", groupLines(rules.ExcludedGroups)},
-		{fieldExcludedUsers, "People who are excluded", "", strings.Join(rules.ExcludedUsers, "\n")},
+		{fieldExcludedUsers, "People who are excluded", peopleHint, strings.Join(rules.ExcludedUsers, "\n")},
 		{fieldPilot, "Pilot groups", "While there are any, their members take part and nobody else, whatever stands above.", groupLines(rules.Pilot)},
 	} {
 		f.Open = f.Open || l.Text != ""
