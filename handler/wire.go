@@ -256,7 +256,13 @@ func (c clients) ledger() *calls.Ledger {
 				Reporters: now.Reporters, Directory: now.Directory, Swept: now.Swept, On: current.ProCallToTeams.On(),
 			}, err
 		},
-		People: c.people.Get,
+		People: func(ctx context.Context, ref directory.Ref) (*directory.Index, error) {
+			people, err := c.people.Get(ctx, ref)
+			if errors.Is(err, storage.ErrNotFound) {
+				return nil, calls.ErrChanged // replaced this instant: the ledger looks again
+			}
+			return people, err
+		},
 		Wake: func(ctx context.Context, tenant string) error {
 			err := c.storage.WakeWriter(ctx, tenant, 0)
 			if err != nil {

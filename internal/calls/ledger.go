@@ -57,7 +57,8 @@ type Ledger struct {
 	Store Store
 	// Look reads what is known about a tenant now.
 	Look func(ctx context.Context, tenant string) (View, error)
-	// People returns the directory that a view points at.
+	// People returns the directory that a view points at; [ErrChanged] when another has
+	// taken its place.
 	People func(ctx context.Context, ref directory.Ref) (*directory.Index, error)
 	// Wake puts a wake-up for the writer on its queue.
 	Wake func(ctx context.Context, tenant string) error

@@ -500,3 +500,19 @@ func TestAReportCostsFourStorageOperations(t *testing.T) {
 	}
 	t.Logf("100 reports at once: %v", wire.Counts())
 }
+
+func TestADirectoryThatIsReplacedThisInstantIsLookedForAgain(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	people, asked := l.People, 0
+	l.People = func(ctx context.Context, ref directory.Ref) (*directory.Index, error) {
+		if asked++; asked == 1 {
+			return nil, calls.ErrChanged
+		}
+		return people(ctx, ref)
+	}
+	w.complete(l, 1, 0)
+	if asked != 2 {
+		t.Errorf("the people were asked for %d times; want once more than usual", asked)
+	}
+}

@@ -101,7 +101,7 @@ func TestEverythingThatIsJudgedIsReadInAFewOperations(t *testing.T) {
 	if got := read(t, w.reader); got.Settings.Tenant != w.tenant || len(got.Grants) != 0 || !got.Heartbeat.AsOf.IsZero() {
 		t.Errorf("a tenant of which nothing is stored: %+v", got)
 	}
-	saved := w.save(t, settings.Integration{Tenant: w.tenant, ClientID: uuid.NewString(), TeamsToProCall: settings.Everyone, PushURL: "https://ucserver.example/push"})
+	saved := w.save(t, settings.Integration{Tenant: w.tenant, ClientID: uuid.NewString(), TeamsToProCall: settings.Everyone, ProCallToTeams: settings.Nobody, PushURL: "https://ucserver.example/push"})
 	beat := health.Heartbeat{AsOf: at, Attempt: at.Add(time.Second), Users: 3, Interval: 5000}
 	if err := errors.Join(w.st.Beat(t.Context(), w.tenant, beat), w.st.Throttle(t.Context(), w.tenant, at.Add(time.Minute))); err != nil {
 		t.Fatal(err)
