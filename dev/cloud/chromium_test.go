@@ -86,6 +86,12 @@ func (c chromium) fill(selector, text string) {
 	c.do(chromedp.SetValue(chromedp.CSS(selector), text))
 }
 
+// tick switches a checkbox on.
+func (c chromium) tick(selector string) {
+	c.t.Helper()
+	c.do(chromedp.Evaluate[chromedp.Void]("document.querySelector(" + strconv.Quote(selector) + ").checked = true"))
+}
+
 // click presses the element that a CSS selector names and waits until the page
 // is gone and the next one has loaded.
 func (c chromium) click(selector string) {

@@ -4,13 +4,13 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"procallteams/dev/cloud"
+	"procallteams/dev/graph"
 )
 
 var (
@@ -20,10 +20,10 @@ var (
 
 // TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel is the whole first day in
 // a real browser: the set-up code, the app registration, both consents on
-// Microsoft's pages, everyone on, UCServer connected both ways, and then somebody
-// in Teams takes a call.
+// Microsoft's pages, everyone on in both directions, UCServer connected with its list of
+// users, and then somebody takes a call in Teams and telephones in ProCall.
 func TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel(t *testing.T) {
-	c, err := cloud.Start(t.Context(), cloud.Options{Dist: dist, Users: 12, Members: true, Schedule: "*/2 * * * * *"})
+	c, err := cloud.Start(t.Context(), cloud.Options{Dist: dist, Users: 12, Members: true, Roster: true, Schedule: "*/2 * * * * *"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,9 +74,13 @@ func TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel(t *testing.T) {
 	b.picture("consent-admin-end")
 
 	b.open(console)
-	b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#directions input[name=teamsToProCall]").checked = true`))
+	b.tick("#directions input[name=teamsToProCall]")
+	b.tick("#directions input[name=proCallToTeams]")
 	b.click("#directions button")
 	b.fill("#name", "UCServer connector")
+	for _, scope := range []string{"report", "directory"} {
+		b.tick("form[action='/api/console/credential'] input[value=" + scope + "]")
+	}
 	b.click("form[action='/api/console/credential'] button")
 	token := credential.FindString(b.text())
 	if token == "" {
@@ -101,8 +105,9 @@ func TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel(t *testing.T) {
 	b.fill("#token", token)
 	b.click("#start-polling")
 
+	const name = "petra.probe@contoso.com" // the same on both sides
 	users := c.Graph.Users()
-	user := users[len(users)-1]
+	user := users[slices.IndexFunc(users, func(u graph.User) bool { return u.UserPrincipalName == name })]
 	for _, via := range []string{"poll", "push"} {
 		for _, state := range []struct{ availability, activity string }{{"Busy", "InACall"}, {"DoNotDisturb", "Presenting"}} {
 			if err := c.Graph.Set(user.ID, state.availability, state.activity); err != nil {
@@ -113,11 +118,28 @@ func TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel(t *testing.T) {
 			b.see(20*time.Second, user.UserPrincipalName, state.availability+" / "+state.activity)
 		}
 	}
+	if err := c.Graph.Set(user.ID, "Available", "Available"); err != nil {
+		t.Fatal(err)
+	}
+	b.open(c.UCServerPage + "/?refresh=off&via=push&q=" + name)
+	b.see(20*time.Second, "Available / Available")
+	b.click("button[aria-label='Start a call of " + name + "']")
+	b.open(c.TeamsPage + "/?q=" + name)
+	b.see(20*time.Second, "Busy / InACall")
+	b.open(c.UCServerPage + "/?refresh=off&via=push&q=" + name)
+	b.see(20*time.Second, "on the phone", "nothing from Teams", "bridge")
 	b.open(c.UCServerPage + "/?refresh=off&via=push")
 	b.picture("ucserver")
 	b.open(c.TeamsPage)
 	b.picture("teams")
+	b.open(c.UCServerPage + "/?refresh=off&via=push&q=" + name)
+	b.click("button[aria-label='End the call of " + name + "']")
+	b.open(c.TeamsPage + "/?q=" + name)
+	b.see(20*time.Second, "Available / Available")
 
+	b.open(console + "/people")
+	b.see(10*time.Second, "take part (", "max.mustermann@domain.local", "if these are one person")
+	b.picture("console-people")
 	b.open(console)
 	b.see(10*time.Second, "working")
 	b.click("form[action='/api/console/check'] button")
