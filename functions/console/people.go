@@ -104,6 +104,9 @@ type peopleView struct {
 	Offers  []upload
 	Faults  []string
 	More    int // faults that are not listed
+	// Turns are people whose match an upload changes; MoreTurns are not listed.
+	Turns     []string
+	MoreTurns int
 }
 
 type tab struct {

@@ -174,8 +174,10 @@ func TestThePageOfThePeopleSaysForEachWhy(t *testing.T) {
 	has(t, w.get("/api/console/people"), "Not known yet")
 	answer := w.upload("users", userList, nil)
 	has(t, answer, "4 on the list; 4 added", "Stored; it takes effect with the next sync")
-	has(t, w.upload("usermatching", "ada@contoso.com,DOMAIN\\ada\n", map[string]string{"dryRun": "yes"}), "matched anew: 1,", "Nothing was stored: this was a trial")
+	has(t, w.upload("usermatching", "ada@contoso.com,DOMAIN\\ada\n", map[string]string{"dryRun": "yes"}), "matched anew: 1,", "Nothing was stored: this was a trial",
+		"Whose match changes", `ada@contoso.com: gained, now DOMAIN\ada`)
 	has(t, w.upload("usermatching", "ada@contoso.com,DOMAIN\\ada\n", nil), "Stored; it takes effect")
+	has(t, w.upload("users", strings.Replace(userList, "bob@contoso.com", "nobody@contoso.com", 1), map[string]string{"dryRun": "yes"}), "no longer: 1,", "bob: lost")
 	w.post("directions", url.Values{"step": {"directions"}, "teamsToProCall": {"everyone"}, "teamsToProCall.excludedUsers": {"4712"}})
 	w.sync()
 

@@ -15,6 +15,7 @@ import (
 	"procallteams/functions/usermatching"
 	"procallteams/internal/access"
 	"procallteams/internal/host"
+	"procallteams/internal/matching"
 	"procallteams/internal/namelist"
 	"procallteams/internal/problem"
 )
@@ -103,13 +104,13 @@ func (f *Function) take(w http.ResponseWriter, r *http.Request, name string) {
 		f.people(w, r, http.StatusBadRequest, peopleView{Notice: notice{"bad", "Nothing was taken in: " + err.Error() + "."}})
 		return
 	}
-	var text string
+	var did effects
 	var explain func(error) (problem.Details, bool)
 	if name == "usermatching" {
-		text, err = f.takeNames(r.Context(), form)
+		did, err = f.takeNames(r.Context(), form)
 		explain = usermatching.Explain
 	} else {
-		text, err = f.takeUsers(r.Context(), form)
+		did, err = f.takeUsers(r.Context(), form)
 		explain = directory.Explain
 	}
 	if err != nil {
@@ -121,13 +122,37 @@ func (f *Function) take(w http.ResponseWriter, r *http.Request, name string) {
 		return
 	}
 	host.Log(r.Context(), f.Log).Info("changed on the console", "step", name)
-	f.people(w, r, http.StatusOK, peopleView{Notice: notice{"ok", text}})
+	f.people(w, r, http.StatusOK, peopleView{Notice: notice{"ok", did.text}, Turns: did.turns, MoreTurns: did.count - len(did.turns)})
 }
 
-func (f *Function) takeNames(ctx context.Context, form sent) (string, error) {
+// effects are what an upload does, or would do.
+type effects struct {
+	text  string
+	turns []string // the first people whose match changes
+	count int      // of all whose match changes
+}
+
+// maxTurns is how many people the page lists.
+const maxTurns = 100
+
+func (e *effects) add(name, effect, before, after string) {
+	if e.count++; len(e.turns) == maxTurns {
+		return
+	}
+	line := name + ": " + effect
+	if before != "" {
+		line += ", before " + before
+	}
+	if after != "" {
+		line += ", now " + after
+	}
+	e.turns = append(e.turns, line)
+}
+
+func (f *Function) takeNames(ctx context.Context, form sent) (did effects, err error) {
 	receipt, err := f.TakeNames(ctx, usermatching.Upload{Who: access.AdministratorFrom(ctx), From: form.file, DryRun: form.fields["dryRun"] == "yes"})
 	if err != nil {
-		return "", err
+		return did, err
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "usermatching.csv was read. Names: %d, warnings: %d. ", receipt.Names, receipt.WarningCount)
@@ -136,11 +161,16 @@ func (f *Function) takeNames(ctx context.Context, form sent) (string, error) {
 	}
 	if c := receipt.Changes; c != nil {
 		text.WriteString(turns(c.Gained, c.Lost, c.Moved))
+		for _, t := range c.Accounts {
+			did.add(t.Name, t.Effect, t.Before, t.After)
+		}
+		did.count = c.Gained + c.Lost + c.Moved
 	}
-	return text.String() + stored(receipt.Stored, form), nil
+	did.text = text.String() + stored(receipt.Stored, form)
+	return did, nil
 }
 
-func (f *Function) takeUsers(ctx context.Context, form sent) (string, error) {
+func (f *Function) takeUsers(ctx context.Context, form sent) (did effects, err error) {
 	confirm, err := strconv.Atoi(form.fields["confirm"])
 	if err != nil {
 		confirm = -1
@@ -149,10 +179,24 @@ func (f *Function) takeUsers(ctx context.Context, form sent) (string, error) {
 		Who: access.AdministratorFrom(ctx), From: form.file, Confirm: confirm, DryRun: form.fields["dryRun"] == "yes",
 	})
 	if err != nil {
-		return "", err
+		return did, err
 	}
 	text := fmt.Sprintf("UCServer's users: %d on the list; %d added, %d changed, %d removed. ", receipt.Count, receipt.Added, receipt.Changed, receipt.Removed)
-	return text + stored(receipt.Stored, form), nil
+	if c := receipt.Turns(); c != nil {
+		text += turns(c.Gained, c.Lost, c.Moved)
+		for line := range receipt.Lines() {
+			if line.Turns == "" {
+				continue
+			}
+			now := ""
+			if line.Account != nil && line.Turns != matching.Lost.String() {
+				now = line.Account.UPN
+			}
+			did.add(line.Name, line.Turns, "", now)
+		}
+	}
+	did.text = text + stored(receipt.Stored, form)
+	return did, nil
 }
 
 func turns(gained, lost, moved int) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"net/http"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -37,16 +38,23 @@ type done struct {
 	Turns  *userlist.Turns `json:"turns,omitempty"`
 }
 
-// Write writes a line for each user, and the last one.
-func (r *Receipt) Write(to io.Writer) error {
-	lines := r.judgement.Replaced(r.before)
+// Lines are one for each user before and after, or for each change.
+func (r *Receipt) Lines() iter.Seq[userlist.Line] {
 	if r.changes != nil {
-		lines = r.judgement.Changed(r.before, r.changes, r.effects)
+		return r.judgement.Changed(r.before, r.changes, r.effects)
 	}
-	return userlist.Write(to, lines, func(counts map[userlist.Result]int) any {
+	return r.judgement.Replaced(r.before)
+}
+
+// Turns counts who gains or loses a match; nil while that is not known.
+func (r *Receipt) Turns() *userlist.Turns { return r.judgement.Turns() }
+
+// Write writes the lines, and the last one.
+func (r *Receipt) Write(to io.Writer) error {
+	return userlist.Write(to, r.Lines(), func(counts map[userlist.Result]int) any {
 		return summary{
 			Count: r.Count, Judged: r.judgement.Report != nil, Results: counts,
-			done: &done{r.Added, r.Changed, r.Removed, r.Stored, r.judgement.Turns()},
+			done: &done{r.Added, r.Changed, r.Removed, r.Stored, r.Turns()},
 		}
 	})
 }
