@@ -219,12 +219,30 @@ func (all roster) row(p directory.Person) personRow {
 	case v.Conflict != nil:
 		row.Why = "fits several by " + v.Rule.String() + ": " + all.names(v.Conflict)
 	case v.Reason != 0:
-		row.Why = v.Reason.String()
+		row.Why = because[v.Reason.String()]
 		if v.Name != "" {
 			row.Why += ": " + v.Name
+		} else if u := userlist.Find(all.users, v.Partner); u != nil {
+			row.Why += ": " + u.Name
 		}
 	}
 	return row
+}
+
+// because says the codes of reasons and results in words.
+var because = map[string]string{
+	matching.DiffersInCase.String():    "differs in upper and lower case",
+	matching.DiffersInvisibly.String(): "differs in characters that can't be seen",
+	matching.OtherName.String():        "another name of the same person",
+	matching.OtherDomain.String():      "the same name in another domain",
+	matching.NoSuchAccount.String():    "nobody in Entra has the name in usermatching.csv",
+	matching.NoSuchUser.String():       "nobody in UCServer has the name in usermatching.csv",
+	matching.Decided.String():          "who would fit belongs to somebody else by a stronger rule",
+	matching.AccountDisabled.String():  "the account is disabled",
+	matching.AccountGuest.String():     "the account is a guest's",
+	matching.NearMiss.String():         "almost fits",
+	matching.Unmatched.String():        "fits no account",
+	matching.Ambiguous.String():        "fits several accounts, or one that fits several users",
 }
 
 func (all roster) names(c *matching.Conflict) string {
@@ -288,9 +306,9 @@ func (all roster) userRows(after string) (rows []personRow, last string) {
 			return rows, last
 		}
 		l := j.Line(*user)
-		row := personRow{User: l.Name, Why: string(l.Result), Advice: l.Advice}
+		row := personRow{User: l.Name, Why: because[string(l.Result)], Advice: l.Advice}
 		if l.Reason != "" {
-			row.Why += ", " + l.Reason
+			row.Why += ": " + because[l.Reason]
 		}
 		if l.Account != nil {
 			row.Account = l.Account.UPN

@@ -186,7 +186,7 @@ func TestThePageOfThePeopleSaysForEachWhy(t *testing.T) {
 	has(t, w.get("/api/console/people?show=takesPart"), "ada@contoso.com", `UCServer: DOMAIN\ada`, "yes, everyone", "matched by usermatching.csv")
 	has(t, w.get("/api/console/people?show=ambiguous"), "cleo@contoso.com", "fits several by mail: sales, dora@contoso.com")
 	has(t, w.get("/api/console/people?show=disabled"), "erik@contoso.com")
-	has(t, w.get("/api/console/people?show=users"), "&lt;b&gt;Nemo&lt;/b&gt;", "unmatched", "sales", "cleo@contoso.com, dora@contoso.com")
+	has(t, w.get("/api/console/people?show=users"), "&lt;b&gt;Nemo&lt;/b&gt;", "fits no account", "sales", "cleo@contoso.com, dora@contoso.com")
 	has(t, w.get("/api/console/people?show=nonsense&after=%00"), "Nobody.")
 	has(t, w.get("/api/console"), `href="/api/console/people"`)
 }
