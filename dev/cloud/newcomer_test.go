@@ -127,7 +127,7 @@ func TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel(t *testing.T) {
 	b.open(c.TeamsPage + "/?q=" + name)
 	b.see(20*time.Second, "Busy / InACall")
 	b.open(c.UCServerPage + "/?refresh=off&via=push&q=" + name)
-	b.see(20*time.Second, "on the phone", "nothing from Teams", "bridge")
+	b.see(20*time.Second, "on the phone", "nothing from Teams", "Busy / InACall")
 	b.open(c.UCServerPage + "/?refresh=off&via=push")
 	b.picture("ucserver")
 	b.open(c.TeamsPage)
