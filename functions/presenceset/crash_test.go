@@ -110,6 +110,29 @@ func TestAWriterThatIsKilledAtAnyStepLeavesNothingWrong(t *testing.T) {
 	}
 }
 
+func TestAWakeUpThatMeetsADeadWritersLeaseComesAgainWhenItHasEnded(t *testing.T) {
+	w := newWorld(t)
+	ada := w.hire()
+	w.talks(ada)
+	if !w.killed(4) {
+		t.Fatal("nobody was killed")
+	}
+	if w.writer().Holder == "" {
+		t.Fatal("the dead writer has no lease")
+	}
+	w.hangsUp(ada)
+	next := w.process()
+	w.wakes = nil
+	w.run(next)
+	w.run(next)
+	if len(w.wakes) != 1 || w.wakes[0] <= 0 || w.wakes[0] > 7*time.Second {
+		t.Fatalf("wake-ups asked for = %v; want one when the lease has ended", w.wakes)
+	}
+	w.pass(w.wakes[0])
+	w.run(next)
+	w.shows(ada, free)
+}
+
 // afterDeath kills a writer after so many steps, lets others go on, and reports
 // whether the next step is to be tried.
 func (w *world) afterDeath(steps int, talking, changed bool) bool {

@@ -84,7 +84,13 @@ func (f *Function) begin(ctx context.Context, tenant string, end time.Time, woke
 		return nil, err
 	}
 	t.view, t.viewed, t.until = view, looked, view.ThrottledUntil
-	if view.Retired || view.Writer.Until.After(looked) && view.Writer.Holder != f.holder {
+	if view.Retired {
+		return nil, nil
+	}
+	if view.Writer.Until.After(looked) && view.Writer.Holder != f.holder {
+		if woken { // who has the lease may be dead, and this the only wake-up
+			f.wakeAt(ctx, tenant, view.Writer.Until.Add(time.Second))
+		}
 		return nil, nil
 	}
 	if err := t.remember(ctx, tenant); err != nil {
@@ -439,16 +445,21 @@ func (t *turn) wakeLater(ctx context.Context) {
 	if !at.IsZero() && at.Before(t.until) {
 		at = t.until
 	}
-	if !at.After(now) || at.Sub(now) > ahead || t.barred {
+	if !t.barred && at.After(now) && at.Sub(now) <= ahead {
+		t.wakeAt(ctx, t.tenant, at)
+	}
+}
+
+// wakeAt asks for one wake-up at a time. One that was asked for already serves, up
+// to a second later too.
+func (f *Function) wakeAt(ctx context.Context, tenant string, at time.Time) {
+	now := f.Now()
+	if f.asked.After(now) && !f.asked.After(at.Add(time.Second)) {
 		return
 	}
-	// Up to a second later serves as well.
-	if t.asked.After(now) && !t.asked.After(at.Add(time.Second)) {
+	if err := f.Wake(ctx, tenant, at.Sub(now)); err != nil {
+		host.Log(ctx, f.Log).Warn("delayed wake-up not sent; upkeep will look", "error", err.Error())
 		return
 	}
-	if err := t.Wake(ctx, t.tenant, at.Sub(now)); err != nil {
-		host.Log(ctx, t.Log).Warn("delayed wake-up not sent; upkeep will look", "error", err.Error())
-		return
-	}
-	t.asked = at
+	f.asked = at
 }
