@@ -80,7 +80,7 @@ func (r *run) compile(ctx context.Context, inputs string) error {
 	if r.awaits(d, inputs) {
 		return errAwaited
 	}
-	ref, err := r.Storage.PutDirectory(ctx, r.tenant.id, r.now.Directory, d, report, directory.Ref{At: r.Now(), Inputs: inputs, Basic: r.now.Accounts.Basic})
+	ref, err := r.Storage.PutDirectory(ctx, r.tenant.id, r.now.Directory, d, report, directory.Ref{At: r.Now(), Inputs: inputs})
 	if errors.Is(err, storage.ErrChanged) {
 		return errFaster
 	}

@@ -402,3 +402,18 @@ func play(t *testing.T, dice *rand.Rand) {
 	}
 	w.wantOnThePhone(names...)
 }
+
+func TestTheCallOfWhoIsExcludedEndsWithTheNextSweepAndDoesNotComeBack(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	w.complete(l, 1, 10, call("ada", 1), call("bob", 2))
+	people := staff(0)
+	people[0].Standing, people[0].Writes = directory.TakesPart, false // read still
+	w.people(people...)
+	w.sweep(l)
+	w.wantOnThePhone("bob")
+	w.want(w.complete(l, 1, 20, call("ada", 3), call("bob", 2)), calls.NotEnabled, calls.Unchanged)
+	w.want(w.report(l, 1, call("ada", 21)), calls.NotEnabled)
+	w.sweep(l)
+	w.wantOnThePhone("bob")
+}

@@ -33,8 +33,6 @@ type Ref struct {
 	Users     int `json:"users"`
 	Unmatched int `json:"unmatched,omitempty"`
 	Ambiguous int `json:"ambiguous,omitempty"`
-	// Basic says that guests and disabled accounts could not be told apart.
-	Basic bool `json:"basic,omitempty"`
 
 	Version string `json:"-"` // of the row, empty when there is none
 }

@@ -21,7 +21,7 @@ import (
 type encoder interface{ Encode() ([]byte, error) }
 
 // PutDirectory stores a directory and its report in the place of what old points
-// at. made says of what and when (Inputs, At, Basic); the rest is filled in here.
+// at. made says of what and when (Inputs, At); the rest is filled in here.
 func (s *Storage) PutDirectory(ctx context.Context, tenant string, old directory.Ref, d *directory.Directory, report *directory.Report, made directory.Ref) (directory.Ref, error) {
 	ref := made
 	ref.At, ref.Users = made.At.UTC(), len(d.People)

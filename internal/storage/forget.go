@@ -165,7 +165,12 @@ func (s Settings) forgetReplaced(ctx context.Context, now time.Time) error {
 
 // forget removes everything about a tenant but its audit trail, the settings last: as
 // long as they are there and say that it is retired, it is known to be unused.
+// An administrator who comes back to the tenant meanwhile keeps the settings.
 func (s Settings) forget(ctx context.Context, tenant string, age time.Duration) (done bool, err error) {
+	settings, err := s.Storage.Get(ctx, tenant, RowSettings)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
 	now, err := s.Storage.Now(ctx, tenant)
 	if err != nil || age < now.Settings.RetentionDuration() {
 		return false, err
@@ -193,5 +198,11 @@ func (s Settings) forget(ctx context.Context, tenant string, age time.Duration) 
 	if err := s.Storage.deleteRows(ctx, tenant, keys); err != nil {
 		return false, err
 	}
-	return true, s.Storage.Delete(ctx, tenant, RowSettings, "")
+	if settings.ETag == "" {
+		return true, nil
+	}
+	if err := s.Storage.Delete(ctx, tenant, RowSettings, settings.ETag); !errors.Is(err, ErrChanged) {
+		return err == nil, err
+	}
+	return false, nil
 }
