@@ -338,3 +338,36 @@ func TestAProcessThatStartsWorksWithWhatWasKnown(t *testing.T) {
 	o.tick()
 	o.want(before, "ada Available/Available teams")
 }
+
+func TestAPackagesFileThatNamesNobodyLeavesRoomForALaterOne(t *testing.T) {
+	o := newOffice(t)
+	o.hire("ada@contoso.com")
+	for _, file := range []string{"", "Azure AD username,UCServer username\n"} {
+		if err := os.WriteFile(o.names, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o.restart()
+		o.tick()
+		if ref := o.look().List; ref.Blob != "" {
+			t.Fatalf("%q: pointer = %+v", file, ref)
+		}
+	}
+	if err := os.WriteFile(o.names, []byte("ada@contoso.com,ada\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.restart()
+	o.tick()
+	if ref := o.look().List; ref.Source != directory.FromPackage || ref.Lines != 1 {
+		t.Errorf("pointer = %+v; want the package's file", ref)
+	}
+	// Who has uploaded a file is not bothered with the package's titles.
+	o.upload("ada@contoso.com,lovelace\n")
+	if err := os.WriteFile(o.names, []byte("Azure AD username,UCServer username\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.restart()
+	o.tick()
+	if odd := o.look().Heartbeat.Oddities; len(odd) != 0 {
+		t.Errorf("oddities = %v", odd)
+	}
+}

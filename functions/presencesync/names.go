@@ -14,7 +14,8 @@ import (
 
 // importNames takes in the package's usermatching.csv, once: when no file was ever
 // imported or uploaded. Later one that differs from the file in use is only warned
-// about, since somebody has uploaded that. It looks once per process.
+// about, since somebody has uploaded that. One that names nobody, as the package has
+// it at first, is none: names may come with a later package. It looks once per process.
 func (r *run) importNames(ctx context.Context) {
 	if r.namesSeen || r.Names == "" {
 		return
@@ -37,16 +38,20 @@ func (r *run) importFile(ctx context.Context) error {
 		return err
 	}
 	fingerprint := matching.Fingerprint(file)
-	if r.now.List.Blob != "" {
-		if r.now.List.Fingerprint != fingerprint {
-			r.odd.add("usermatching.csv of the package differs from the one in use", 1)
-			r.log.Warn("usermatching.csv of the package differs from the one in use, which stays; upload it to use it")
-		}
+	if r.now.List.Fingerprint == fingerprint {
 		return nil
 	}
 	list, err := matching.Parse(file)
 	if err != nil {
 		return err
+	}
+	if list.Len() == 0 {
+		return nil
+	}
+	if r.now.List.Blob != "" {
+		r.odd.add("usermatching.csv of the package differs from the one in use", 1)
+		r.log.Warn("usermatching.csv of the package differs from the one in use, which stays; upload it to use it")
+		return nil
 	}
 	r.warnAbout(list.Warnings)
 	ref, err := r.Storage.PutList(ctx, r.tenant.id, r.now.List, file, directory.ListRef{At: r.Now(), Lines: list.Len(), Fingerprint: fingerprint, Source: directory.FromPackage})
