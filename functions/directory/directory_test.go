@@ -311,7 +311,7 @@ func TestUploadsAtOnceLeaveOneWholeList(t *testing.T) {
 	for i := range uploads {
 		all.Go(func() {
 			one := &world{t: t, token: w.token, handler: another(w)}
-			answers[i] = one.put("", users(1, 10+i, 20+i))
+			answers[i] = one.put("?confirm=3", users(1, 10+i, 20+i)) // one may begin when another is in force already
 		})
 	}
 	all.Wait()
