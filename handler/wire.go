@@ -261,6 +261,9 @@ func (c clients) ledger() *calls.Ledger {
 			if errors.Is(err, storage.ErrNotFound) {
 				return nil, calls.ErrChanged // replaced this instant: the ledger looks again
 			}
+			if errors.Is(err, directory.ErrForm) {
+				return nil, calls.ErrNoDirectory // another version's: the next sync makes one
+			}
 			return people, err
 		},
 		Wake: func(ctx context.Context, tenant string) error {

@@ -52,7 +52,11 @@ func (f *Function) readOnce(ctx context.Context, tenant string) (roster, error) 
 	if err != nil || now.Directory.Blob == "" {
 		return r, err
 	}
-	if r.directory, err = f.Storage.Directory(ctx, now.Directory); err != nil {
+	r.directory, err = f.Storage.Directory(ctx, now.Directory)
+	if errors.Is(err, directory.ErrForm) {
+		return r, nil // another version's: the next sync makes one
+	}
+	if err != nil {
 		return r, err
 	}
 	r.report = &directory.Report{}

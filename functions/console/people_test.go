@@ -256,3 +256,16 @@ func TestOnlyAnAdministratorsOwnPageUploads(t *testing.T) {
 		t.Errorf("something was stored: %+v, %v", now.List, err)
 	}
 }
+
+func TestADirectoryOfAnotherVersionIsNotKnownYet(t *testing.T) {
+	w := staffed(t, accounts...)
+	w.sync()
+	now, err := w.store.Now(t.Context(), tenantID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.PutBlob(t.Context(), now.Directory.Blob, []byte("another form")); err != nil {
+		t.Fatal(err)
+	}
+	has(t, w.get("/api/console/people"), "Not known yet")
+}

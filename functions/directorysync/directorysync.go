@@ -109,9 +109,10 @@ func (f *Function) Run(ctx context.Context, _ host.Tick) error {
 	r := &run{Function: f, now: now, ref: now.Accounts, next: now.Accounts, start: f.Now(), log: host.Log(ctx, f.Log)}
 	r.settings, _ = now.Settings.Override(f.Settings.Overrides)
 	if r.settings.Paused || r.start.Before(r.ref.Wait) {
-		return nil
+		err = r.tidy(ctx)
+	} else {
+		err = r.do(ctx)
 	}
-	err = r.do(ctx)
 	if r.before != nil || r.fresh != nil {
 		r.before, r.fresh = nil, nil
 		debug.FreeOSMemory() // the next change may be far
@@ -170,6 +171,11 @@ func (r *run) do(ctx context.Context) error {
 	if failure != nil && (asking.Err() == nil || r.pages == 0) { // else the slice is over
 		r.note(ctx, failure)
 	}
+	return r.tidy(ctx)
+}
+
+// tidy removes what was forgotten, and puts in force what is new.
+func (r *run) tidy(ctx context.Context) error {
 	if err := r.sweep(ctx); err != nil {
 		return err
 	}

@@ -185,8 +185,8 @@ func (f Function) look(ctx context.Context, caller access.Caller, name string) (
 		// What a row pointed at was replaced this instant; the newest always works.
 		k, err = f.once(ctx, tenant, name)
 	}
-	if errors.Is(err, storage.ErrNotFound) {
-		err = calls.ErrNoDirectory // somebody removed the blob; the next sync makes another
+	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, directory.ErrForm) {
+		err = calls.ErrNoDirectory // somebody removed the blob, or it is another version's; the next sync makes another
 	}
 	return k, err
 }
