@@ -130,6 +130,13 @@ func TestEveryoneIsToldWhoTheyAreAndWhichRuleDecided(t *testing.T) {
 	}
 }
 
+func TestWhoIsReadButNotWrittenIsToldThat(t *testing.T) {
+	w := office(t, participation.Rules{Everyone: true}, participation.Rules{Users: []string{"4712"}})
+	if p := w.part(`DOMAIN\ada`); p.Standing != "takesPart" || p.Session.State != "none" || !strings.Contains(p.Session.Reason, "not written to Teams for this person") {
+		t.Errorf("read alone: %s", p.text)
+	}
+}
+
 func TestAUserOfUCServerWhoIsNoAccountsIsToldWhyToo(t *testing.T) {
 	w := office(t, participation.Rules{Everyone: true}, participation.Rules{})
 	for _, name := range []string{"Nemo", "nemo", "4715"} {

@@ -199,6 +199,8 @@ func (k known) nothing(reports []calls.Report) string {
 		return "the bridge is paused"
 	case !k.settings.Writes():
 		return "writing calls to Teams is off"
+	case !k.person.Writes:
+		return "calls are not written to Teams for this person: proCallToTeams says by which rule"
 	case len(reports) > 0 && len(counting) == 0:
 		return "the reporter was silent for longer than its lease, or began anew: what it said before counts no more"
 	case slices.ContainsFunc(counting, func(r calls.Report) bool { return r.External }):
