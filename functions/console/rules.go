@@ -32,7 +32,7 @@ type ruleList struct{ Name, Title, Hint, Text string }
 
 const groupsHint = "A UCServer group by its name; an Entra group by its object id."
 
-const peopleHint = "By the account's object id, or by the connector's id of the user: the look-up of a person shows both. Names have no effect."
+const peopleHint = "By the account's object id, the connector's id of the user (the look-up of a person shows both), the UPN, or the UCServer name."
 
 // rulesOf is how the form of one direction is filled in: as stored, or as it was
 // when it was refused.

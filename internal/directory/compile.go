@@ -152,7 +152,7 @@ func (c *compiler) person(a *matching.Account, v *matching.Verdict) Person {
 		return p
 	}
 	p.Rule = v.Rule
-	candidate := participation.Person{Account: a.ID}
+	candidate := participation.Person{Account: a.ID, UPN: a.UPN, Name: p.Name}
 	if user != nil {
 		candidate.User, candidate.Groups = user.ID, user.Groups
 	}

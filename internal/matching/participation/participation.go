@@ -39,6 +39,8 @@ type Person struct {
 	// User is the connector's stable id. It is empty while UCServer's users, and so
 	// Groups, are not known.
 	User string
+	// UPN and Name (in UCServer) are names that rules may use in the place of an id.
+	UPN, Name string
 	// Groups are the names of the UCServer groups the user is in.
 	Groups []string
 }
@@ -109,7 +111,7 @@ type Members func(group string) (map[presence.UserID]struct{}, bool)
 // so it may be shared.
 type Policy struct {
 	everyone             bool
-	users, excludedUsers map[string]struct{}
+	users, excludedUsers map[string]string // as they are compared, to the entry as it was given
 	groups, excluded     groupSet
 	pilot                groupSet
 }
@@ -137,15 +139,21 @@ func NewPolicy(rules Rules, members Members) *Policy {
 	}
 }
 
-func idSet(ids []string) map[string]struct{} {
-	set := make(map[string]struct{}, len(ids))
-	for _, id := range ids {
-		set[id] = struct{}{}
-		if account, err := uuid.Parse(id); err == nil {
-			set[account.String()] = struct{}{}
-		}
+func idSet(entries []string) map[string]string {
+	set := make(map[string]string, len(entries))
+	for _, entry := range entries {
+		set[compared(entry)] = entry
 	}
 	return set
+}
+
+// compared is how an entry is compared: without regard to case, and a GUID in
+// whatever spelling.
+func compared(entry string) string {
+	if account, err := uuid.Parse(entry); err == nil {
+		return account.String()
+	}
+	return strings.ToLower(entry)
 }
 
 func newGroupSet(groups []Group, members Members) groupSet {
@@ -237,11 +245,14 @@ func (s groupSet) decide(person Person, rule Rule) Decision {
 	return Decision{false, rule, group, unknown}
 }
 
-// named returns under which id a list of users names a person.
-func named(ids map[string]struct{}, person Person) (string, bool) {
-	for _, id := range [2]string{string(person.Account), person.User} {
-		if _, in := ids[id]; in && id != "" {
-			return id, true
+// named returns the entry by which a list of users names a person.
+func named(entries map[string]string, person Person) (string, bool) {
+	if len(entries) == 0 {
+		return "", false
+	}
+	for _, id := range [...]string{string(person.Account), person.User, person.UPN, person.Name} {
+		if entry, in := entries[strings.ToLower(id)]; in && id != "" {
+			return entry, true
 		}
 	}
 	return "", false

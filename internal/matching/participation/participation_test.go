@@ -145,3 +145,16 @@ func BenchmarkEffective100k(b *testing.B) {
 		}
 	}
 }
+
+func TestAPersonIsNamedByAnyIdOrNameInAnyCase(t *testing.T) {
+	person := participation.Person{Account: "0b3f5e7a-9c1d-4e2f-8a6b-7c5d3e1f9a0b", User: "U-17", UPN: "erika@contoso.com", Name: "Erika.Mustermann"}
+	for _, entry := range []string{"0B3F5E7A-9C1D-4E2F-8A6B-7C5D3E1F9A0B", "{0b3f5e7a-9c1d-4e2f-8a6b-7c5d3e1f9a0b}", "U-17", "u-17", "Erika@Contoso.com", "erika.mustermann"} {
+		policy := participation.NewPolicy(participation.Rules{Everyone: true, ExcludedUsers: []string{entry}}, nil)
+		if got := policy.Effective(person); got.TakesPart || got.By != entry {
+			t.Errorf("excluded as %q: %+v", entry, got)
+		}
+		if got := policy.Effective(participation.Person{Account: "other", User: "U-18", UPN: "max@contoso.com", Name: "Max"}); !got.TakesPart {
+			t.Errorf("excluded as %q: another person is %+v", entry, got)
+		}
+	}
+}
