@@ -11,6 +11,7 @@ import (
 
 	"procallteams/internal/directory"
 	"procallteams/internal/host"
+	"procallteams/internal/reply"
 	"procallteams/internal/storage"
 	"procallteams/internal/userlist"
 )
@@ -106,7 +107,7 @@ func (f *Function) read(ctx context.Context, tenant, after string, limit int) (*
 		if now.Users.Blob == "" {
 			return errNoList
 		}
-		p = &page{etag: etagOf(now.Users), after: after, limit: limit}
+		p = &page{etag: reply.TagOf(now.Users.Blob), after: after, limit: limit}
 		p.judgement, err = f.inForce(ctx, now, users)
 		return err
 	})

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
-	"strings"
 
 	"procallteams/internal/access"
 	"procallteams/internal/directory"
 	"procallteams/internal/matching"
+	"procallteams/internal/reply"
 	"procallteams/internal/storage"
 	"procallteams/internal/userlist"
 )
@@ -82,7 +81,7 @@ func (f *Function) Take(ctx context.Context, s Step) (*Receipt, error) {
 		return nil, err
 	}
 	s.Tenant = tenant
-	if !s.matches(now.Users) {
+	if !reply.Holds(s.IfMatch, s.IfNoneMatch, reply.TagOf(now.Users.Blob)) {
 		return nil, ErrPrecondition
 	}
 	f.turn.Lock()
@@ -110,7 +109,7 @@ func (f *Function) takeInto(ctx context.Context, s Step, now storage.Now) (*Rece
 		if now, _, err = f.now(ctx, s.Tenant); err != nil {
 			return nil, err
 		}
-		if !s.matches(now.Users) {
+		if !reply.Holds(s.IfMatch, s.IfNoneMatch, reply.TagOf(now.Users.Blob)) {
 			return nil, ErrPrecondition
 		}
 	}
@@ -139,32 +138,6 @@ func (f *Function) now(ctx context.Context, tenant string) (storage.Now, string,
 	}
 	now, err := f.Storage.Now(ctx, tenant)
 	return now, tenant, err
-}
-
-// etagOf names a list: every list lies in a blob of its own.
-func etagOf(ref directory.UsersRef) string {
-	if ref.Blob == "" {
-		return ""
-	}
-	return `"` + path.Base(ref.Blob) + `"`
-}
-
-// matches reports whether the conditions hold.
-func (s Step) matches(ref directory.UsersRef) bool {
-	tag := etagOf(ref)
-	return (s.IfMatch == "" || names(s.IfMatch, tag)) && (s.IfNoneMatch == "" || !names(s.IfNoneMatch, tag))
-}
-
-// names reports whether a list of ETags names one. A proxy that compresses answers
-// may have made it a weak one.
-func names(list, tag string) bool {
-	for one := range strings.SplitSeq(list, ",") {
-		one = strings.TrimSpace(one)
-		if tag != "" && (one == "*" || strings.TrimPrefix(one, "W/") == tag) {
-			return true
-		}
-	}
-	return false
 }
 
 // replace puts a complete list in the place of the one in force.
@@ -248,7 +221,7 @@ func (f *Function) finish(ctx context.Context, s Step, now storage.Now, users *d
 	} else if err != nil {
 		return err
 	}
-	r.ETag = etagOf(now.Users)
+	r.ETag = reply.TagOf(now.Users.Blob)
 	if s.DryRun || r.None() && now.Users.Blob != "" {
 		return nil
 	}
@@ -269,7 +242,7 @@ func (f *Function) store(ctx context.Context, s Step, now storage.Now, users *di
 	if err != nil {
 		return err
 	}
-	r.ETag, r.Stored = etagOf(ref), true
+	r.ETag, r.Stored = reply.TagOf(ref.Blob), true
 	return nil
 }
 

@@ -110,7 +110,7 @@ func (f Function) Sweep(ctx context.Context) error {
 		// A margin to put the lease back, so that the next pusher need not wait.
 		slice = time.Until(end) - 2*time.Second
 		var cancel context.CancelFunc
-		ctx, cancel = outlive(ctx, requestTime)
+		ctx, cancel = host.Outlive(ctx, requestTime)
 		defer cancel()
 	}
 	more, err := f.deliver(ctx, tenant, slice, true)
@@ -229,19 +229,6 @@ func (f Function) Resume(ctx context.Context, tenant string) error {
 
 // requestTime is more than one request takes, its lease put back included.
 const requestTime = 30 * time.Second
-
-// outlive returns a context that ends so much after ctx's deadline, but at once
-// when ctx is cancelled.
-func outlive(ctx context.Context, more time.Duration) (context.Context, context.CancelFunc) {
-	end, _ := ctx.Deadline()
-	longer, cancel := context.WithDeadline(context.WithoutCancel(ctx), end.Add(more))
-	stop := context.AfterFunc(ctx, func() {
-		if errors.Is(ctx.Err(), context.Canceled) {
-			cancel()
-		}
-	})
-	return longer, func() { stop(); cancel() }
-}
 
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

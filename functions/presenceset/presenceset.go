@@ -171,7 +171,7 @@ func (f *Function) Turn(ctx context.Context) error {
 		// A margin to put the lease back, so that the next writer need not wait.
 		end = f.Now().Add(time.Until(deadline) - 2*time.Second)
 		var cancel context.CancelFunc
-		ctx, cancel = outlive(ctx, callTime+5*time.Second)
+		ctx, cancel = host.Outlive(ctx, callTime+5*time.Second)
 		defer cancel()
 	}
 	return f.serve(ctx, tenant, end, false)
@@ -232,17 +232,4 @@ func (f *Function) turns(ctx context.Context, tenant string, end time.Time, woke
 			return f.Wake(ctx, tenant, 0)
 		}
 	}
-}
-
-// outlive returns a context that ends so much after ctx's deadline, but at once
-// when ctx is cancelled.
-func outlive(ctx context.Context, more time.Duration) (context.Context, context.CancelFunc) {
-	end, _ := ctx.Deadline()
-	longer, cancel := context.WithDeadline(context.WithoutCancel(ctx), end.Add(more))
-	stop := context.AfterFunc(ctx, func() {
-		if errors.Is(ctx.Err(), context.Canceled) {
-			cancel()
-		}
-	})
-	return longer, func() { stop(); cancel() }
 }

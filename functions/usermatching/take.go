@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
-	"strings"
 
 	"procallteams/internal/access"
 	"procallteams/internal/directory"
 	"procallteams/internal/matching"
 	"procallteams/internal/namelist"
+	"procallteams/internal/reply"
 	"procallteams/internal/storage"
 )
 
@@ -52,7 +51,7 @@ func (f *Function) Take(ctx context.Context, u Upload) (*Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !u.matches(now.List) {
+	if !reply.Holds(u.IfMatch, u.IfNoneMatch, reply.TagOf(now.List.Blob)) {
 		return nil, ErrPrecondition
 	}
 	f.turn.Lock()
@@ -73,7 +72,7 @@ func (f *Function) Take(ctx context.Context, u Upload) (*Receipt, error) {
 	if err != nil {
 		return nil, gone(err)
 	}
-	receipt.ETag = etagOf(now.List)
+	receipt.ETag = reply.TagOf(now.List.Blob)
 	if u.DryRun || same {
 		return receipt, nil
 	}
@@ -97,7 +96,7 @@ func (f *Function) store(ctx context.Context, tenant string, u Upload, old direc
 	case err != nil:
 		return err
 	}
-	receipt.ETag, receipt.Stored = etagOf(ref), true
+	receipt.ETag, receipt.Stored = reply.TagOf(ref.Blob), true
 	return nil
 }
 
@@ -122,7 +121,7 @@ func (f *Function) InForce(ctx context.Context) (file []byte, etag string, err e
 			return nil, "", ErrNone
 		}
 		if file, err = f.Storage.List(ctx, now.List); !errors.Is(err, storage.ErrNotFound) {
-			return file, etagOf(now.List), err
+			return file, reply.TagOf(now.List.Blob), err
 		}
 	}
 	return nil, "", ErrNone // somebody removed it
@@ -163,30 +162,4 @@ func (f *Function) before(ctx context.Context, now storage.Now, file []byte) (ma
 		list = matching.List{}
 	}
 	return list, bytes.Equal(stored, file), nil
-}
-
-// etagOf names a file: every file lies in a blob of its own.
-func etagOf(ref directory.ListRef) string {
-	if ref.Blob == "" {
-		return ""
-	}
-	return `"` + path.Base(ref.Blob) + `"`
-}
-
-// matches reports whether the conditions hold.
-func (u Upload) matches(ref directory.ListRef) bool {
-	tag := etagOf(ref)
-	return (u.IfMatch == "" || names(u.IfMatch, tag)) && (u.IfNoneMatch == "" || !names(u.IfNoneMatch, tag))
-}
-
-// names reports whether a list of ETags names one. A proxy that compresses answers
-// may have made it a weak one.
-func names(list, tag string) bool {
-	for one := range strings.SplitSeq(list, ",") {
-		one = strings.TrimSpace(one)
-		if tag != "" && (one == "*" || strings.TrimPrefix(one, "W/") == tag) {
-			return true
-		}
-	}
-	return false
 }
