@@ -72,7 +72,15 @@ func withCalls(ctx context.Context, c *cloud.Cloud, i *cloud.Integration) (float
 	if err := change(ctx, c, i, func(s map[string]any) { s["proCallToTeams"] = "everyone" }); err != nil {
 		return 0, err
 	}
-	if err := holdACall(ctx, c, i, c.Accounts[2].UPN); err != nil {
+	// After all the movement the person may be in a call in Teams, which goes first.
+	user := c.Accounts[2].UPN
+	if err := c.Graph.Set(user, "Available", "Available"); err != nil {
+		return 0, err
+	}
+	if _, err := countSyncs(ctx, c, 2); err != nil {
+		return 0, err
+	}
+	if err := holdACall(ctx, c, i, user); err != nil {
 		return 0, err
 	}
 	if _, err := countSyncs(ctx, c, 5); err != nil { // the writer's turn ends, the echo is published
@@ -81,11 +89,12 @@ func withCalls(ctx context.Context, c *cloud.Cloud, i *cloud.Integration) (float
 	return countSyncs(ctx, c, watched)
 }
 
-// countSyncs lets n syncs pass and returns the storage operations of one. The
-// minute's turn, when upkeep works, is left out.
+// countSyncs lets n syncs pass and returns the storage operations of one. The turn of
+// a minute, when upkeep works, and of half a minute, when directorysync does, are
+// left out.
 func countSyncs(ctx context.Context, c *cloud.Cloud, n int) (float64, error) {
-	if left := 60 - time.Now().Second(); left < n+5 && n <= watched {
-		if err := pause(ctx, time.Duration(left+10)*time.Second); err != nil {
+	if left := 30 - time.Now().Second()%30; left < n+5 && n <= watched {
+		if err := pause(ctx, time.Duration(left+8)*time.Second); err != nil {
 			return 0, err
 		}
 	}
