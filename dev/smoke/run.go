@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/robfig/cron/v3"
+
 	"procallteams/dev/cloud"
 	"procallteams/dev/graph"
 	"procallteams/dev/ucserver"
@@ -169,7 +171,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	c.Wire.Reset()
 	asked := len(c.Graph.Requests())
 
-	run, busy := Evidence{Begin: time.Now()}, spent(c)
+	run, busy := Evidence{Interval: interval(o.Schedule), Begin: time.Now()}, spent(c)
 	report.Missed = move(ctx, c, killer, people, o, log)
 	run.End = time.Now()
 	log("processor time: %s", since(busy, spent(c)))
@@ -433,4 +435,15 @@ func differences(c *cloud.Cloud, inboxes map[string]*ucserver.Inbox, people *pho
 		behind = append(behind, fmt.Sprintf("Teams shows %d people otherwise than the phone, as: %s", len(wrong), wrong[0]))
 	}
 	return behind
+}
+
+// interval is the time between two syncs of a schedule with seconds; zero when it
+// can't be read, which the host then says.
+func interval(schedule string) time.Duration {
+	s, err := cron.NewParser(cron.Second | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(schedule)
+	if err != nil {
+		return 0
+	}
+	next := s.Next(time.Now())
+	return s.Next(next).Sub(next)
 }

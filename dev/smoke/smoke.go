@@ -7,7 +7,8 @@
 // [Judge] compares what each consumer saw with the ground truth:
 //
 //   - lost: an appended change that never reached a consumer, a wrong final state,
-//     or a state held for 3 s or more in undisturbed service and never delivered;
+//     or a state held for the interval of syncs and 2 s more (3 s by default) in
+//     undisturbed service and never delivered;
 //     shorter or disturbed ones are skipped;
 //   - reordered: a change that arrives for the first time after a newer one of
 //     the same user;

@@ -62,14 +62,18 @@ type Evidence struct {
 	// Begin and End bound the movement; transitions outside of it are not
 	// measured.
 	Begin, End time.Time
-	Kills      []time.Time
-	Consumers  []Consumer
+	// Interval is the time between two syncs; zero means a second.
+	Interval  time.Duration
+	Kills     []time.Time
+	Consumers []Consumer
 }
 
 // Rules of the verdict (see the package comment).
 const (
-	heldLongEnough = 3 * time.Second
-	afterKill      = 5 * time.Second
+	// syncTime is the most that a sync may take beside its interval: a state held for
+	// both together has to be seen.
+	syncTime  = 2 * time.Second
+	afterKill = 5 * time.Second
 	// clockSlack covers the time between Graph's answer being made and the bridge
 	// stamping its arrival.
 	clockSlack = 250 * time.Millisecond
@@ -127,7 +131,7 @@ func Judge(run Evidence) Verdict {
 					}
 				case m.held:
 					// The consumer showed this state all along: nothing to deliver.
-				case m.until.Sub(m.truth.At) >= heldLongEnough && !run.killedIn(m.truth.At.Add(-afterKill), m.until):
+				case m.until.Sub(m.truth.At) >= max(run.Interval, time.Second)+syncTime && !run.killedIn(m.truth.At.Add(-afterKill), m.until):
 					v.lose(c, "user "+user+" showed "+m.truth.text()+" at "+m.truth.At.UTC().Format(time.RFC3339Nano)+" for "+m.until.Sub(m.truth.At).String()+" and it never arrived")
 				default:
 					v.Skipped++
