@@ -198,37 +198,23 @@ func (t *turn) refresh(ctx context.Context) error {
 	return nil
 }
 
-// Shares of Graph's presence budget; the rest is reserve. A direction that is off
-// gives its share away.
-const (
-	readingShare = 0.30
-	writingShare = 0.55
-	burst        = 16
-)
+// burst is the most calls that are made at once after a quiet time.
+const burst = 16
 
 // pace sets the limiter to writing's share.
 func (t *turn) pace() {
 	if t.limit == nil {
 		t.limit = rate.NewLimiter(0, 0)
 	}
-	limit := rate.Limit(t.share())
+	limit := rate.Limit(t.view.Settings.WritingRate())
 	if t.limit.Limit() != limit {
 		t.limit.SetLimitAt(t.Now(), limit)
 		t.limit.SetBurstAt(t.Now(), min(max(int(limit), 2), burst))
 	}
 }
 
-// share is how many requests a second may be made.
-func (t *turn) share() float64 {
-	share := writingShare
-	if !t.view.Settings.Reads() {
-		share += readingShare
-	}
-	return share * float64(t.view.Settings.Budget()) / 30
-}
-
 func (t *turn) world(id presence.UserID) session.World {
-	w := session.World{Settings: t.view.Settings, Reporters: t.view.Reporters, Lifetime: session.LifetimeFor(len(t.people), t.share())}
+	w := session.World{Settings: t.view.Settings, Reporters: t.view.Reporters, Lifetime: session.LifetimeFor(len(t.people), t.view.Settings.WritingRate())}
 	w.Outcome, w.Published = t.published(id)
 	return w
 }

@@ -16,21 +16,10 @@ import (
 	"procallteams/internal/presence"
 )
 
-// Shares of Graph's presence budget; the rest is reserve. A direction that is
-// off gives its share away.
-const (
-	readingShare = 0.30
-	writingShare = 0.55
-)
-
 // pace sets the limiter to reading's share and returns the effective interval:
 // the schedule's, or longer when the share does not suffice for everybody.
 func (r *run) pace() time.Duration {
-	share := readingShare
-	if !r.settings.Writes() {
-		share += writingShare
-	}
-	perSecond := share * float64(r.settings.Budget()) / 30
+	perSecond := r.settings.ReadingRate()
 	if limit := rate.Limit(perSecond); r.limit.Limit() != limit {
 		r.limit.SetLimit(limit)
 	}

@@ -184,16 +184,7 @@ func (s *Session) call(now time.Time, w World, asked wish) Step {
 			return step
 		}
 	}
-	if r := s.refusal(Call, now); r != nil {
-		step.Renewal, step.At = true, r.Retry
-		return step
-	}
-	if asked.silent[step.Subject] {
-		step.Renewal, step.At = true, now.Add(listen)
-		return step
-	}
-	step.set(now, *h)
-	return step
+	return s.show(now, h, asked, step)
 }
 
 // urgent is how long before its end a renewal waits for others no more.
@@ -267,7 +258,13 @@ func (s *Session) quiet(now time.Time, w World, asked wish) Step {
 			return step
 		}
 	}
-	if r := s.refusal(Quiet, now); r != nil {
+	return s.show(now, h, asked, step)
+}
+
+// show plans to set what is asked for, unless Graph refused it a short while ago or
+// the reporter who asks is silent.
+func (s *Session) show(now time.Time, h *Hold, asked wish, step Step) Step {
+	if r := s.refusal(step.Subject, now); r != nil {
 		step.Renewal, step.At = true, r.Retry
 		return step
 	}

@@ -115,6 +115,26 @@ func (i Integration) Budget() int {
 	return i.GraphBudget
 }
 
+// Shares of Graph's presence budget; the rest is reserve. A direction that is off
+// gives its share away.
+const (
+	readingShare = 0.30
+	writingShare = 0.55
+)
+
+// ReadingRate returns how many presence requests a second reading may make.
+func (i Integration) ReadingRate() float64 { return i.rate(readingShare, writingShare, i.Writes()) }
+
+// WritingRate returns how many presence requests a second writing may make.
+func (i Integration) WritingRate() float64 { return i.rate(writingShare, readingShare, i.Reads()) }
+
+func (i Integration) rate(own, other float64, otherIsOn bool) float64 {
+	if !otherIsOn {
+		own += other
+	}
+	return own * float64(i.Budget()) / 30
+}
+
 // Reads reports whether presences are read from Teams now.
 func (i Integration) Reads() bool { return i.TeamsToProCall.On() && !i.Paused }
 
