@@ -25,13 +25,13 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
 
 	"procallteams/internal/consent"
 	"procallteams/internal/directory"
 	"procallteams/internal/graph"
+	"procallteams/internal/health"
 	"procallteams/internal/host"
 	"procallteams/internal/presence"
 	"procallteams/internal/secret"
@@ -212,9 +212,7 @@ func (r *run) note(ctx context.Context, failure error) {
 			}
 		}
 	}
-	if len(text) > maxError {
-		text = strings.ToValidUTF8(text[:maxError], "") + " ..."
-	}
+	text = health.Clip(text, maxError)
 	if r.logged != text {
 		r.logged = text
 		r.log.Warn("directory not read", "reason", text, "error", failure.Error())

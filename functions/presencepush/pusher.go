@@ -8,10 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"procallteams/internal/feed"
+	"procallteams/internal/health"
 	"procallteams/internal/host"
 	"procallteams/internal/secret"
 	"procallteams/internal/ucserver"
@@ -197,7 +197,7 @@ func (p *pusher) settle(ctx context.Context, o ucserver.Outcome) bool {
 	if c.ProblemSince.IsZero() {
 		c.ProblemSince = now
 	}
-	c.Problem, c.ProblemCode = clip(o.Reason), o.Code
+	c.Problem, c.ProblemCode = health.Clip(o.Reason, maxProblem), o.Code
 	c.Failures++
 	switch {
 	case o.Result == ucserver.Stopped:
@@ -214,16 +214,8 @@ func (p *pusher) settle(ctx context.Context, o ucserver.Outcome) bool {
 	return false
 }
 
-// maxProblem bounds what the row keeps of a reason, in bytes: a receiver's
-// address or certificate may be of any length, a row's value may not.
+// maxProblem is how much the row keeps of a reason, in bytes.
 const maxProblem = 2000
-
-func clip(reason string) string {
-	if len(reason) <= maxProblem {
-		return reason
-	}
-	return strings.ToValidUTF8(reason[:maxProblem], "") + " ..."
-}
 
 // jitter is between d and 1.5 d, so that consumers of many bridges part.
 func jitter(d time.Duration) time.Duration {

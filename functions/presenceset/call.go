@@ -5,11 +5,11 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"procallteams/internal/consent"
 	"procallteams/internal/graph"
+	"procallteams/internal/health"
 	"procallteams/internal/host"
 	"procallteams/internal/presence"
 	"procallteams/internal/session"
@@ -240,11 +240,7 @@ type failure struct {
 const maxError = 2000
 
 func (f *failure) Error() string {
-	text := f.err.Error()
-	if len(text) > maxError {
-		text = strings.ToValidUTF8(text[:maxError], "") + " ..."
-	}
-	return text
+	return health.Clip(f.err.Error(), maxError)
 }
 
 func failed(err error) *failure {

@@ -3,11 +3,11 @@ package presencesync
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"procallteams/internal/consent"
 	"procallteams/internal/graph"
+	"procallteams/internal/health"
 	"procallteams/internal/storage"
 )
 
@@ -36,10 +36,7 @@ type failure struct {
 const maxError = 2000
 
 func (f *failure) Error() string {
-	text := f.err.Error()
-	if len(text) > maxError {
-		text = strings.ToValidUTF8(text[:maxError], "") + " ..."
-	}
+	text := health.Clip(f.err.Error(), maxError)
 	if f.next != "" {
 		return text + "; " + f.next
 	}
