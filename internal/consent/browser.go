@@ -326,7 +326,7 @@ func (s *Service) redeem(ctx context.Context, app App, leg Leg, form url.Values)
 	if code.Empty() {
 		return SignedIn{}, aadsts.FromCallback("", ""), nil
 	}
-	app, err := s.withSecret(ctx, app)
+	app, err := s.withCredential(ctx, app)
 	if err != nil {
 		return SignedIn{}, nil, err
 	}

@@ -46,7 +46,7 @@ func (s *Service) judge(ctx context.Context, app App, before Grant, read bool) (
 	g := before
 	g.Kind, g.ClientID = Admin, app.ClientID
 	now := s.now()
-	app, err := s.withSecret(ctx, app)
+	app, err := s.withCredential(ctx, app)
 	if unset, ok := errors.AsType[*UnsetError](err); ok {
 		g.enter(Unverified, now, "", unset.What+" is not set", unset.Step)
 		return verdict{grant: g}, nil

@@ -114,13 +114,14 @@ func appOf(i settings.Integration) (App, error) {
 	return App{Tenant: i.Tenant, ClientID: i.ClientID}, nil
 }
 
-// withSecret returns the app registration of a tenant with its client secret.
-func (s *Service) withSecret(ctx context.Context, app App) (App, error) {
-	if app.Secret = s.ClientSecret; !app.Secret.Empty() {
+// withCredential returns the app registration of a tenant with what proves it.
+func (s *Service) withCredential(ctx context.Context, app App) (App, error) {
+	app.Credential = Credential{Kind: settings.SecretInKeyVault, Secret: s.ClientSecret}
+	if !app.Credential.Secret.Empty() {
 		return app, nil
 	}
 	var err error
-	app.Secret, _, err = s.Vault.Get(ctx, secretName(app.Tenant))
+	app.Credential.Secret, _, err = s.Vault.Get(ctx, secretName(app.Tenant))
 	if isNotFound(err) {
 		return App{}, &UnsetError{"the client secret", "create one in the app registration and store its value on the bridge's page"}
 	}

@@ -80,9 +80,26 @@ type Grant struct {
 	SecretVersion string    `json:"secretVersion,omitempty"`
 	// StoredAt is when that version was written to Key Vault.
 	StoredAt time.Time `json:"storedAt,omitzero"`
+	// CredentialEnds is when the credential of the app registration ends, zero when
+	// that is unknown or never; of the admin grant only.
+	CredentialEnds time.Time `json:"credentialEnds,omitzero"`
+	// History are the latest changes of state, the newest last.
+	History []Transition `json:"history,omitempty"`
 	// ETag is the stored row's version.
 	ETag string `json:"-"`
 }
+
+// Transition is one change of a grant's state.
+type Transition struct {
+	At      time.Time `json:"at"`
+	From    State     `json:"from,omitempty"` // empty: there was no grant
+	To      State     `json:"to"`
+	Code    string    `json:"code,omitempty"`
+	TraceID string    `json:"traceId,omitempty"`
+}
+
+// maxHistory bounds what a row keeps.
+const maxHistory = 20
 
 // Works reports whether the grant may be used.
 func (g Grant) Works() bool { return g.State == Granted || g.State == Expiring }

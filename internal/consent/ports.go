@@ -9,11 +9,24 @@ import (
 	"procallteams/internal/settings"
 )
 
-// App is the customer's app registration in one tenant. Secret is needed for
-// tokens, not for addresses.
+// App is the app registration in one tenant. Credential is needed for tokens, not
+// for addresses.
 type App struct {
 	Tenant, ClientID string // GUIDs in lower case
-	Secret           secret.Text
+	Credential       Credential
+}
+
+// Credential proves the app registration to Entra's token endpoint, by a secret or
+// by an assertion: exactly one of the two is set.
+type Credential struct {
+	Kind   settings.CredentialKind
+	Secret secret.Text
+	// Assert returns a client assertion (RFC 7523) that is good for one request to the
+	// token endpoint audience: signed with a certificate, or the managed identity's own
+	// token.
+	Assert func(ctx context.Context, audience string) (secret.Text, error)
+	// Ends is when it ends, zero when that is unknown or never.
+	Ends time.Time
 }
 
 // Purpose is what a person signs in for.

@@ -29,7 +29,7 @@ const (
 // row, a success restores it; the stored refresh token is never thrown away,
 // since most refusals can be undone at Entra. p is held by the caller.
 func (s *Service) refresh(ctx context.Context, tenant string, grant Grant, p *slot) (Token, error) {
-	app, err := s.withSecret(ctx, App{Tenant: tenant, ClientID: grant.ClientID})
+	app, err := s.withCredential(ctx, App{Tenant: tenant, ClientID: grant.ClientID})
 	if unset, ok := errors.AsType[*UnsetError](err); ok {
 		return Token{}, &RequiredError{Kind: User, Cause: unset.What + " is not set", Step: unset.Step}
 	}

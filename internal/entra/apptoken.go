@@ -28,7 +28,7 @@ import (
 func (c *Client) AppToken(ctx context.Context, app consent.App) (consent.AppToken, error) {
 	ctx, cancel := context.WithTimeout(ctx, callDeadline)
 	defer cancel()
-	credential, err := azidentity.NewClientSecretCredential(app.Tenant, app.ClientID, app.Secret.Reveal(), &azidentity.ClientSecretCredentialOptions{
+	credential, err := azidentity.NewClientSecretCredential(app.Tenant, app.ClientID, app.Credential.Secret.Reveal(), &azidentity.ClientSecretCredentialOptions{
 		ClientOptions: azcore.ClientOptions{
 			Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: c.Cloud.Authority},
 			Transport: c.base(), Retry: retries(always), Telemetry: policy.TelemetryOptions{Disabled: true},

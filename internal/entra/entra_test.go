@@ -37,7 +37,7 @@ var keys = sync.OnceValue(func() []*rsa.PrivateKey {
 	return made
 })
 
-var app = consent.App{Tenant: tenant, ClientID: client, Secret: secret.New("the-secret-of-the-app")}
+var app = consent.App{Tenant: tenant, ClientID: client, Credential: consent.Credential{Secret: secret.New("the-secret-of-the-app")}}
 
 // start returns a client of a simulated Entra over TLS.
 func start(t *testing.T) (*entra.Client, *devEntra.Simulator) {
@@ -53,7 +53,7 @@ func start(t *testing.T) (*entra.Client, *devEntra.Simulator) {
 		sim.AddTenant(devEntra.Tenant{ID: tenant, Domain: "contoso.com"}),
 		sim.AddUser(devEntra.User{TenantID: tenant, ObjectID: person, UPN: "ada@contoso.com", Name: "Ada", Admin: true, AppRoles: []string{"Bridge.Admin"}}),
 		sim.AddApp(devEntra.App{
-			TenantID: tenant, ClientID: client, Name: "bridge", Secret: app.Secret.Reveal(), RedirectURIs: []string{redirect},
+			TenantID: tenant, ClientID: client, Name: "bridge", Secret: app.Credential.Secret.Reveal(), RedirectURIs: []string{redirect},
 			Delegated: []string{"Presence.Read.All", "User.ReadBasic.All"}, Application: []string{"Presence.ReadWrite.All"},
 		}),
 	} {
@@ -261,7 +261,7 @@ func TestRolesAreThoseOfNow(t *testing.T) {
 func TestRefusalsOfAppTokensAreClassified(t *testing.T) {
 	c, sim := start(t)
 	wrong := app
-	wrong.Secret = secret.New("not-the-secret-of-the-app")
+	wrong.Credential.Secret = secret.New("not-the-secret-of-the-app")
 	check := func(app consent.App, code string, class aadsts.Class) {
 		t.Helper()
 		_, err := c.AppToken(t.Context(), app)

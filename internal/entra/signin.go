@@ -33,7 +33,7 @@ func (c *Client) scopes(purpose consent.Purpose) []string {
 
 func (c *Client) config(tenant Tenant, app consent.App) *oauth2.Config {
 	return &oauth2.Config{
-		ClientID: app.ClientID, ClientSecret: app.Secret.Reveal(),
+		ClientID: app.ClientID, ClientSecret: app.Credential.Secret.Reveal(),
 		Endpoint: oauth2.Endpoint{AuthURL: tenant.AuthorizationEndpoint, TokenURL: tenant.TokenEndpoint, AuthStyle: oauth2.AuthStyleInParams},
 	}
 }
@@ -149,7 +149,7 @@ func (c *Client) Refresh(ctx context.Context, app consent.App, refresh secret.Te
 	// oauth2's own refresh sends no scope; this configuration lets the grant type
 	// be set, so that the scope is named and a lost permission is refused.
 	config := clientcredentials.Config{
-		ClientID: app.ClientID, ClientSecret: app.Secret.Reveal(), TokenURL: tenant.TokenEndpoint,
+		ClientID: app.ClientID, ClientSecret: app.Credential.Secret.Reveal(), TokenURL: tenant.TokenEndpoint,
 		AuthStyle: oauth2.AuthStyleInParams, Scopes: c.scopes(consent.ReadPresence),
 		EndpointParams: url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Reveal()}},
 	}

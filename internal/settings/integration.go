@@ -6,6 +6,9 @@ import (
 	"iter"
 	"net/url"
 	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,8 +18,41 @@ import (
 // CredentialKind says how the bridge proves itself as the app registration.
 type CredentialKind string
 
-// SecretInKeyVault is a client secret that Key Vault keeps.
-const SecretInKeyVault CredentialKind = "secret"
+// Kinds of credentials, the preferred one first. The empty one: Federated where the
+// bridge has a user-assigned managed identity, else SecretInKeyVault.
+const (
+	// Federated is the bridge's user-assigned managed identity, which the app
+	// registration trusts: there is no secret at all.
+	Federated CredentialKind = "federated"
+	// CertificateInKeyVault is a certificate that Key Vault keeps.
+	CertificateInKeyVault CredentialKind = "certificate"
+	// SecretInKeyVault is a client secret that Key Vault keeps.
+	SecretInKeyVault CredentialKind = "secret"
+)
+
+// Registration says whose the app registration is.
+type Registration string
+
+const (
+	// OwnRegistration is the customer's own, in the tenant itself. The empty one too.
+	OwnRegistration Registration = "own"
+	// SharedRegistration is a multi-tenant one of whoever hosts the bridge: its
+	// credential stays with its owner, the tenant only consents.
+	SharedRegistration Registration = "shared"
+)
+
+// Profile says which permissions the app registration is meant to have.
+type Profile string
+
+const (
+	// FullProfile reads and writes. The empty one too.
+	FullProfile Profile = "full"
+	// ReadOnlyProfile is for customers of the direction from Teams to ProCall alone.
+	ReadOnlyProfile Profile = "read-only"
+)
+
+// DefaultConsentCheck is how often a consent is proven anew.
+const DefaultConsentCheck = time.Minute
 
 // Integration is the one settings entity that administrators edit. Version grows
 // by one with every write. The zero value of each field is the safe one.
@@ -26,6 +62,14 @@ type Integration struct {
 	Tenant     string         `json:"tenant"`
 	ClientID   string         `json:"clientId"`
 	Credential CredentialKind `json:"credential"`
+	// Certificate is the name of the certificate in Key Vault, for that credential.
+	Certificate string `json:"certificate"`
+	// Registration is whose the app registration is; Profile what it may do.
+	Registration Registration `json:"registration"`
+	Profile      Profile      `json:"profile"`
+	// ConsentCheck is how often consent that was given or removed in the portal is
+	// looked for, in seconds; 0 means 60.
+	ConsentCheck int `json:"consentCheckSeconds"`
 	// TeamsToProCall reads presences for UCServer; ProCallToTeams writes calls.
 	TeamsToProCall Participation `json:"teamsToProCall"`
 	ProCallToTeams Participation `json:"proCallToTeams"`
@@ -97,6 +141,14 @@ func (i Integration) StaleAfterDuration() time.Duration {
 		return DefaultStaleAfter
 	}
 	return time.Duration(i.StaleAfter) * time.Second
+}
+
+// ConsentCheckEvery returns ConsentCheck with its default applied.
+func (i Integration) ConsentCheckEvery() time.Duration {
+	if i.ConsentCheck == 0 {
+		return DefaultConsentCheck
+	}
+	return time.Duration(i.ConsentCheck) * time.Second
 }
 
 // RetentionDuration returns Retention with its default applied.
@@ -172,7 +224,13 @@ func (i Integration) Validate() error {
 	}
 	fault(!isGUID(i.Tenant), "tenant: not a GUID in lower case")
 	fault(!isGUID(i.ClientID), "clientId: not a GUID in lower case")
-	fault(i.Credential != "" && i.Credential != SecretInKeyVault, `credential: must be "secret"`)
+	oneOf(fault, "credential", i.Credential, Federated, CertificateInKeyVault, SecretInKeyVault)
+	oneOf(fault, "registration", i.Registration, OwnRegistration, SharedRegistration)
+	oneOf(fault, "profile", i.Profile, FullProfile, ReadOnlyProfile)
+	fault(i.Certificate != "" && !certificateName.MatchString(i.Certificate), "certificate: not a name in Key Vault (1 to 127 letters, digits and hyphens)")
+	fault(i.Credential == CertificateInKeyVault && i.Certificate == "", "certificate: the name of the certificate in Key Vault is missing")
+	fault(i.Profile == ReadOnlyProfile && i.ProCallToTeams.On(), "profile: read-only does not go with proCallToTeams")
+	fault(i.ConsentCheck != 0 && (i.ConsentCheck < 60 || i.ConsentCheck > 3600), "consentCheckSeconds: must be 60 to 3600")
 	for name, direction := range i.directions() {
 		if err := direction.validate(); err != nil {
 			faults = append(faults, sentences(name, err)...)
@@ -189,6 +247,18 @@ func (i Integration) Validate() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// certificateName is what Key Vault allows.
+var certificateName = regexp.MustCompile(`^[0-9a-zA-Z-]{1,127}$`)
+
+// oneOf demands a known value, or none.
+func oneOf[T ~string](fault func(bool, string), field string, value T, known ...T) {
+	names := make([]string, len(known))
+	for i, k := range known {
+		names[i] = strconv.Quote(string(k))
+	}
+	fault(value != "" && !slices.Contains(known, value), field+": must be one of "+strings.Join(names, ", "))
 }
 
 // sentences are the lines of an error about a field.
