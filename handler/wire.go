@@ -150,7 +150,7 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 	}
 	return functions{
 		consentStart:    consentstart.Function{Consent: c.consent, Administrator: c.gate.Administrator},
-		consentCallback: consentcallback.Function{Consent: c.consent, Administrator: c.gate.Administrator},
+		consentCallback: consentcallback.Function{Consent: c.consent, Administrator: c.gate.AdministratorOr},
 		console: &console.Function{
 			Gate: c.gate, Setup: access.SetupCode{Code: c.setup, Tries: c.storage, Limiter: access.NewSetupLimiter(), Now: c.now},
 			SignIn: c.consent, Editor: editor, Credentials: keys, Read: reader.Read, Checks: checks,

@@ -12,9 +12,9 @@ import (
 // Function is the code of function.json beside this file.
 type Function struct {
 	Consent *consent.Service
-	// Administrator lets signed-in administrators pass. The form that comes from
-	// Microsoft's own site stands before it: it carries no session.
-	Administrator func(http.Handler) http.Handler
+	// Administrator lets signed-in administrators pass to next, others to stranger. The
+	// form that comes from Microsoft's own site stands before it: it carries no session.
+	Administrator func(next, stranger http.Handler) http.Handler
 }
 
 func (f Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {

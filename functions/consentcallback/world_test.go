@@ -167,7 +167,7 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	w.integration = settings.Integration{Tenant: w.tenant, ClientID: w.client, TeamsToProCall: settings.Everyone, ProCallToTeams: settings.Everyone}
 	w.back = back.URL
-	w.gate = &access.Gate{Public: w.public, Sessions: w.store, Now: w.clock, Log: slog.New(slog.NewJSONHandler(w.log, nil))}
+	w.gate = &access.Gate{Public: w.public, Sessions: w.store, Tenant: func(context.Context) (string, error) { return w.tenant, nil }, Now: w.clock, Log: slog.New(slog.NewJSONHandler(w.log, nil))}
 	w.service = w.process(w.back)
 	w.handler = w.functions(w.service)
 	must(t, w.service.SetClientSecret(t.Context(), secret.New(w.clientSecret())))
@@ -223,7 +223,7 @@ func (w *world) graph(token secret.Text) int {
 func (w *world) functions(service *consent.Service) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/consent/{grant}", consentstart.Function{Consent: service, Administrator: w.gate.Administrator})
-	mux.Handle("/api/consent/{grant}/callback", consentcallback.Function{Consent: service, Administrator: w.gate.Administrator})
+	mux.Handle("/api/consent/{grant}/callback", consentcallback.Function{Consent: service, Administrator: w.gate.AdministratorOr})
 	return mux
 }
 
@@ -248,7 +248,7 @@ const sessionCookie = "__Host-ptb-session"
 func (b *browser) signIn(administrator string) {
 	b.w.t.Helper()
 	recorder := httptest.NewRecorder()
-	must(b.w.t, b.w.gate.Begin(recorder, httptest.NewRequest(http.MethodPost, public+"/api/console", nil), administrator))
+	must(b.w.t, b.w.gate.Begin(recorder, httptest.NewRequest(http.MethodPost, public+"/api/console", nil), administrator, b.w.tenant))
 	b.keep(recorder.Result())
 }
 

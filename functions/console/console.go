@@ -165,6 +165,13 @@ func (f *Function) signIn(w http.ResponseWriter, r *http.Request) {
 		f.SignIn.StartSignIn(w, r)
 		return
 	}
+	// Read before Microsoft is asked: a session must not begin in a tenant that was
+	// set meanwhile.
+	tenant, err := f.Gate.Tenant(r.Context())
+	if err != nil {
+		f.unavailable(w, r, err)
+		return
+	}
 	who, err := f.SignIn.FinishSignIn(w, r)
 	switch {
 	case errors.Is(err, consent.ErrAnswered):
@@ -175,7 +182,7 @@ func (f *Function) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if slices.Contains(who.Roles, AdminRole) {
-		f.begin(w, r, who.Account.ObjectID)
+		f.begin(w, r, who.Account.ObjectID, tenant)
 		return
 	}
 	host.Log(r.Context(), f.Log).Warn("sign-in without the administrator's role", "account", who.Account.ObjectID)
@@ -207,18 +214,19 @@ func (f *Function) code(w http.ResponseWriter, r *http.Request) {
 		host.Log(r.Context(), f.Log).Error("set-up code could not be checked", "error", err.Error())
 		f.welcome(w, r, http.StatusServiceUnavailable, notice{"bad", "The code could not be checked: " + err.Error() + "."})
 	default:
-		f.begin(w, r, access.BySetupCode)
+		f.begin(w, r, access.BySetupCode, "")
 	}
 }
 
-// begin starts the session, notes it in the audit trail, and leads on.
-func (f *Function) begin(w http.ResponseWriter, r *http.Request, who string) {
+// begin starts the session, notes it in the audit trail, and leads on. of is the
+// tenant of an administrator who signed in with Entra.
+func (f *Function) begin(w http.ResponseWriter, r *http.Request, who, of string) {
 	tenant, err := f.Gate.Tenant(r.Context())
 	if err == nil {
 		err = f.Editor.Audit.Record(r.Context(), tenant, access.Change{Who: who, What: "signed in", At: f.Now()})
 	}
 	if err == nil {
-		err = f.Gate.Begin(w, r, who)
+		err = f.Gate.Begin(w, r, who, of)
 	}
 	if err != nil {
 		f.unavailable(w, r, err)

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	_ "embed"
 	"fmt"
 	"maps"
@@ -42,17 +43,17 @@ type shown struct {
 // made reports whether there is something that a redirect would lose.
 func (s shown) made() bool { return s.Token.Value != "" || s.PushSecret != "" || s.Report != nil }
 
+// signInWait is how long the sign-in page waits for what it stands on: a vault
+// that is silent must not hide the other way in.
+const signInWait = 2 * time.Second
+
 // welcome is the sign-in.
 func (f *Function) welcome(w http.ResponseWriter, r *http.Request, code int, n notice) {
-	if !f.made.Load() {
-		if _, err := f.Setup.Code.Ensure(r.Context()); err != nil {
-			host.Log(r.Context(), f.Log).Error("set-up code could not be made", "error", err.Error())
-			if n == (notice{}) {
-				n = notice{"bad", "The set-up code can't be made or read: " + err.Error() + "."}
-			}
-		} else {
-			f.made.Store(true)
-		}
+	ctx, cancel := context.WithTimeout(r.Context(), signInWait)
+	defer cancel()
+	entra := f.SignIn != nil && f.appKnown(ctx)
+	if unmade := f.makeCode(ctx); n == (notice{}) {
+		n = unmade
 	}
 	next := r.URL.Query().Get("next")
 	if next == "" {
@@ -61,13 +62,30 @@ func (f *Function) welcome(w http.ResponseWriter, r *http.Request, code int, n n
 	vault, _, _ := strings.Cut(f.KeyVault.Hostname(), ".")
 	page.Render(w, code, page.Page{Title: "Sign in", Body: page.Execute(texts, "welcome", map[string]any{
 		"Notice": n, "Next": onward(next), "Vault": vault, "Secret": access.SetupCodeName, "Role": AdminRole,
-		"Entra": f.SignIn != nil && f.appKnown(r),
+		"Entra": entra,
 	})})
 }
 
+// makeCode sees to it that there is a set-up code, and says so when there is none.
+func (f *Function) makeCode(ctx context.Context) notice {
+	if f.made.Load() {
+		return notice{}
+	}
+	_, err := f.Setup.Code.Ensure(ctx)
+	if err == nil {
+		f.made.Store(true)
+		return notice{}
+	}
+	host.Log(ctx, f.Log).Error("set-up code could not be made", "error", err.Error())
+	if ctx.Err() != nil {
+		return notice{"bad", "The Key Vault or the storage does not answer at the moment, so the set-up code can't be checked. Wait a minute and load this page again; if it stays, check both in the Azure portal."}
+	}
+	return notice{"bad", "The set-up code can't be made or read: " + err.Error() + "."}
+}
+
 // appKnown reports whether there is an app registration to sign in with.
-func (f *Function) appKnown(r *http.Request) bool {
-	current, _, err := f.Editor.Store.Load(r.Context())
+func (f *Function) appKnown(ctx context.Context) bool {
+	current, _, err := f.Editor.Store.Load(ctx)
 	return err == nil && current.Tenant != "" && current.ClientID != ""
 }
 

@@ -129,8 +129,24 @@ func (g *Gate) Elsewhere(r *http.Request) bool {
 }
 
 // Administrator lets signed-in administrators pass, on the public address and
-// from our own pages only.
+// from our own pages only. A browser that asks for a page is led to the sign-in.
 func (g *Gate) Administrator(next http.Handler) http.Handler {
+	return g.AdministratorOr(next, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if wantsPage(r) {
+			http.Redirect(w, r, "/api/console?next="+url.QueryEscape(r.URL.Path), http.StatusSeeOther)
+			return
+		}
+		problem.Write(w, problem.Details{
+			Type: "/problems/sign-in-required", Title: "An administrator must be signed in", Status: http.StatusUnauthorized,
+			Detail:   "There is no session, or it ended: after 8 hours, or because another tenant was set.",
+			NextStep: "Sign in at /api/console.", Who: "administrator", Invocation: host.Invocation(r.Context()),
+		})
+	}))
+}
+
+// AdministratorOr is [Gate.Administrator] with an answer of its own for whoever is
+// not signed in, or not any more.
+func (g *Gate) AdministratorOr(next, stranger http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g.SentHome(w, r) {
 			return
@@ -141,14 +157,8 @@ func (g *Gate) Administrator(next http.Handler) http.Handler {
 		}
 		session, err := g.Session(r)
 		switch {
-		case errors.Is(err, ErrUnknown) && wantsPage(r):
-			http.Redirect(w, r, "/api/console?next="+url.QueryEscape(r.URL.Path), http.StatusSeeOther)
 		case errors.Is(err, ErrUnknown):
-			problem.Write(w, problem.Details{
-				Type: "/problems/sign-in-required", Title: "An administrator must be signed in", Status: http.StatusUnauthorized,
-				Detail:   "There is no session, or it ended (after 8 hours).",
-				NextStep: "Sign in at /api/console.", Who: "administrator", Invocation: host.Invocation(r.Context()),
-			})
+			stranger.ServeHTTP(w, r)
 		case err != nil:
 			host.Log(r.Context(), g.Log).Error("session could not be read", "error", err.Error())
 			problem.Write(w, Unavailable(err))

@@ -40,10 +40,25 @@ type Kept struct {
 	Versions Versions
 	Make     func() secret.Text
 
-	mu      sync.Mutex // held while reading, so that waiters share one answer
-	version string     // of value
+	once    sync.Once
+	busy    chan struct{} // filled while somebody reads, so that waiters share one answer
+	version string        // of value
 	value   secret.Text
 }
+
+// lock waits for its turn, no longer than ctx lasts: the vault may be silent to
+// whoever has it.
+func (k *Kept) lock(ctx context.Context) error {
+	k.once.Do(func() { k.busy = make(chan struct{}, 1) })
+	select {
+	case k.busy <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for %s from Key Vault: %w", k.Name, ctx.Err())
+	}
+}
+
+func (k *Kept) unlock() { <-k.busy }
 
 // SetupCodeName and PushSecretName are names in Key Vault that administrators see.
 const (
@@ -65,8 +80,10 @@ func MakePushSecret() secret.Text {
 // Get returns the value in force, [ErrUnknown] when none was made yet: one
 // storage operation, and one to the vault after a change.
 func (k *Kept) Get(ctx context.Context) (secret.Text, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	if err := k.lock(ctx); err != nil {
+		return secret.Text{}, err
+	}
+	defer k.unlock()
 	version, _, err := k.Versions.Version(ctx, k.Name)
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("read which %s is in force: %w", k.Name, err)
@@ -77,11 +94,14 @@ func (k *Kept) Get(ctx context.Context) (secret.Text, error) {
 // held returns what this process read last, empty when it is reading or has not
 // read anything.
 func (k *Kept) held() secret.Text {
-	if !k.mu.TryLock() {
+	k.once.Do(func() { k.busy = make(chan struct{}, 1) })
+	select {
+	case k.busy <- struct{}{}:
+		defer k.unlock()
+		return k.value
+	default:
 		return secret.Text{}
 	}
-	defer k.mu.Unlock()
-	return k.value
 }
 
 func (k *Kept) read(ctx context.Context, version string) (secret.Text, error) {

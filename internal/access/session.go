@@ -21,8 +21,11 @@ const sessionTime = 8 * time.Hour
 // Session is an administrator who signed in.
 type Session struct {
 	Administrator string // object id, or [BySetupCode]
-	Began         time.Time
-	Ends          time.Time
+	// Tenant is where Entra said who that is, empty for the set-up code. A session
+	// ends when another tenant is set: who administers one is nobody in the other.
+	Tenant string
+	Began  time.Time
+	Ends   time.Time
 }
 
 // SessionStore keeps sessions under the hash of their cookie's value.
@@ -39,14 +42,14 @@ func sessionHash(value string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Begin signs an administrator in: it stores a new session and sets its cookie.
-// An older session of this browser ends.
-func (g *Gate) Begin(w http.ResponseWriter, r *http.Request, administrator string) error {
+// Begin signs an administrator in, of that tenant (empty for the set-up code): it
+// stores a new session and sets its cookie. An older session of this browser ends.
+func (g *Gate) Begin(w http.ResponseWriter, r *http.Request, administrator, tenant string) error {
 	if err := g.End(w, r); err != nil {
 		return err
 	}
 	value, now := rand.Text()+rand.Text(), g.Now().UTC()
-	session := Session{Administrator: administrator, Began: now, Ends: now.Add(sessionTime)}
+	session := Session{Administrator: administrator, Tenant: tenant, Began: now, Ends: now.Add(sessionTime)}
 	if err := g.Sessions.PutSession(r.Context(), sessionHash(value), session, now); err != nil {
 		return fmt.Errorf("store session: %w", err)
 	}
@@ -82,6 +85,16 @@ func (g *Gate) Session(r *http.Request) (Session, error) {
 		return Session{}, fmt.Errorf("read session: %w", err)
 	}
 	if err != nil || !g.Now().Before(session.Ends) {
+		return Session{}, ErrUnknown
+	}
+	if session.Administrator == BySetupCode {
+		return session, nil
+	}
+	tenant, err := g.Tenant(r.Context())
+	if err != nil {
+		return Session{}, fmt.Errorf("read the tenant of a session: %w", err)
+	}
+	if session.Tenant != tenant {
 		return Session{}, ErrUnknown
 	}
 	return session, nil

@@ -14,7 +14,7 @@ import (
 func (w *world) signIn(who string) *http.Cookie {
 	w.t.Helper()
 	answer := httptest.NewRecorder()
-	if err := w.gate.Begin(answer, httptest.NewRequest("POST", "/api/console/code", nil), who); err != nil {
+	if err := w.gate.Begin(answer, httptest.NewRequest("POST", "/api/console/code", nil), who, w.tenant); err != nil {
 		w.t.Fatal(err)
 	}
 	cookies := answer.Result().Cookies()
@@ -187,5 +187,24 @@ func TestEitherTakesMachinesAndAdministrators(t *testing.T) {
 	// A machine's credential never opens what is an administrator's.
 	if answer := w.visit(request("GET", "/api/credentials", "Authorization", "Bearer "+token)); answer.Code != 401 {
 		t.Errorf("a machine at an administrator's door = %d", answer.Code)
+	}
+}
+
+func TestASessionBelongsToTheTenantInWhichItBegan(t *testing.T) {
+	w := start(t)
+	entra, code := w.signIn("oid-1"), w.signIn(access.BySetupCode)
+	visit := func(cookie *http.Cookie) int {
+		r := request("GET", "/api/status")
+		r.AddCookie(cookie)
+		return w.visit(r).Code
+	}
+	former := w.tenant
+	w.tenant = "another"
+	if visit(entra) != 401 || visit(code) != 200 {
+		t.Errorf("after another tenant was set: %d by Entra, %d by the set-up code; want 401 and 200", visit(entra), visit(code))
+	}
+	w.tenant = former
+	if visit(entra) != 200 {
+		t.Errorf("the tenant that it began in = %d", visit(entra))
 	}
 }

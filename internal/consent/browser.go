@@ -97,13 +97,15 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request, kind string, add
 const maxForm = 64 << 10
 
 // Callback receives a browser from Microsoft. gate lets signed-in administrators
-// pass. A form that comes from Microsoft's site carries no Lax cookie, so it is
-// first posted on from our own page; that needs no session, and keeps nothing.
-func (s *Service) Callback(w http.ResponseWriter, r *http.Request, kind Kind, gate func(http.Handler) http.Handler) {
+// pass to next, and everybody else to stranger. A form that comes from Microsoft's
+// site carries no Lax cookie, so it is first posted on from our own page; that needs
+// no session, and keeps nothing.
+func (s *Service) Callback(w http.ResponseWriter, r *http.Request, kind Kind, gate func(next, stranger http.Handler) http.Handler) {
 	if ignorePrefetch(w, r) {
 		return
 	}
-	inside := func(next http.HandlerFunc) { gate(next).ServeHTTP(w, r) }
+	stranger := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { s.show(w, http.StatusUnauthorized, sessionEnded(kind)) })
+	inside := func(next http.HandlerFunc) { gate(next, stranger).ServeHTTP(w, r) }
 	switch {
 	case r.Method == http.MethodGet && r.URL.Query().Has("trip"):
 		inside(func(w http.ResponseWriter, r *http.Request) { s.outcome(w, r, kind) })

@@ -21,6 +21,7 @@ var pages = page.Parse("consent", pageText)
 type message struct {
 	Title, Text, Step, Code string
 	Bad                     bool
+	To, Button              string // the way on; empty: back to the console
 }
 
 // unknownTrip is the one answer to a state that is unknown, expired, forged or of
@@ -30,6 +31,20 @@ var unknownTrip = message{
 	Text:  "It has expired, or it began in another browser or by another administrator. Nothing was changed.",
 	Step:  "Go to the bridge's page and start again. If Microsoft showed an error before, look its AADSTS number up below.",
 	Bad:   true,
+}
+
+// sessionEnded is the answer to an administrator whose session ended while they
+// were at Microsoft: nothing was done with what Microsoft answered.
+func sessionEnded(kind Kind) message {
+	m := message{
+		Title: "Your session at the bridge has ended", To: "/api/console?next=/api/consent/" + string(kind), Button: "Sign in again",
+		Text: "You were away for too long, so nothing was done with Microsoft's answer. Nothing is broken.",
+		Step: "Sign in again, then start the user consent once more. Microsoft remembers what you agreed to.",
+	}
+	if kind == Admin {
+		m.Step = "If Microsoft confirmed the consent, it counts: the bridge finds it by itself within a minute. Sign in again to see it."
+	}
+	return m
 }
 
 // secure sets the headers of an answer without a body.
