@@ -1,7 +1,10 @@
 package entra
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -23,6 +26,26 @@ type Command struct {
 	Seconds float64   `json:"seconds"` // durations
 	Secret  string    `json:"secret"`
 	Expires time.Time `json:"expires"`
+	// Federated replaces the federated identity credentials; Certificates, each in
+	// PEM, the certificates.
+	Federated    []Federated `json:"federated"`
+	Certificates []string    `json:"certificates"`
+}
+
+func (c Command) certificates() ([]*x509.Certificate, error) {
+	var list []*x509.Certificate
+	for _, text := range c.Certificates {
+		block, _ := pem.Decode([]byte(text))
+		if block == nil {
+			return nil, errors.New("a certificate is not in PEM")
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("read certificate: %w", err)
+		}
+		list = append(list, certificate)
+	}
+	return list, nil
 }
 
 func (c Command) duration() time.Duration { return time.Duration(c.Seconds * float64(time.Second)) }
@@ -38,6 +61,19 @@ func (s *Simulator) commands() map[string]func(Command) error {
 		"grant-delegated":    func(c Command) error { return s.GrantDelegated(c.Tenant, c.Client, c.User, c.Names...) },
 		"revoke-delegated":   func(c Command) error { return s.RevokeDelegated(c.Tenant, c.Client, c.User, c.Names...) },
 		"secret":             func(c Command) error { return s.SetSecret(c.Tenant, c.Client, c.Secret, c.Expires) },
+		"add-secret":         func(c Command) error { return s.AddSecret(c.Tenant, c.Client, c.Secret, c.Expires) },
+		"remove-secret":      func(c Command) error { return s.RemoveSecret(c.Tenant, c.Client, c.Secret) },
+		"expire-secrets":     func(c Command) error { return s.ExpireSecrets(c.Tenant, c.Client) },
+		"renew-secrets":      func(c Command) error { return s.RenewSecrets(c.Tenant, c.Client) },
+		"federated":          func(c Command) error { return s.SetFederated(c.Tenant, c.Client, c.Federated...) },
+		"certificates": func(c Command) error {
+			list, err := c.certificates()
+			if err != nil {
+				return err
+			}
+			return s.SetCertificates(c.Tenant, c.Client, list...)
+		},
+		"federated-delay":    done(func(c Command) { s.SetFederatedDelay(c.duration()) }),
 		"app-enabled":        func(c Command) error { return s.SetAppEnabled(c.Tenant, c.Client, c.On) },
 		"assignment":         func(c Command) error { return s.RequireAssignment(c.Tenant, c.Client, c.Names...) },
 		"remove-app":         func(c Command) error { return s.RemoveApp(c.Tenant, c.Client) },

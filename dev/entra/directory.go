@@ -34,7 +34,8 @@ type App struct {
 	TenantID string `json:"tenantId"`
 	ClientID string `json:"clientId"`
 	Name     string `json:"name"`
-	Secret   string `json:"secret"`
+	// Secret is the first client secret; see [Simulator.AddSecret] for more.
+	Secret string `json:"secret"`
 	// SecretExpires is when Secret stops working; zero means never.
 	SecretExpires time.Time `json:"secretExpires"`
 	// RedirectURIs are of platform type Web: https, or http on localhost.
@@ -95,6 +96,9 @@ type app struct {
 	roles     map[string]time.Time       // application permissions and when new tokens show them
 	assigned  map[string]bool            // nil: no assignment required
 	asked     map[string]bool            // users who sent an approval request
+	secrets   []clientSecret
+	// federatedSince is when each federated identity credential begins to count.
+	federatedSince map[Federated]time.Time
 }
 
 var (
@@ -158,14 +162,13 @@ func (s *Simulator) AddApp(a App) error {
 			return fmt.Errorf("add app: Graph has no application permission %q", name)
 		}
 	}
-	if a.Secret != "" {
-		s.secrets = append(s.secrets, a.Secret)
-	}
-	t.apps = append(t.apps, &app{
+	registered := &app{
 		App: a, tenant: t, principal: guid(),
 		everyone: map[string]bool{}, personal: map[string]map[string]bool{},
 		roles: map[string]time.Time{}, asked: map[string]bool{},
-	})
+	}
+	s.addSecret(registered, a.Secret, a.SecretExpires)
+	t.apps = append(t.apps, registered)
 	return nil
 }
 

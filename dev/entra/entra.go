@@ -89,6 +89,7 @@ type switches struct {
 	declineNext      bool
 	consentDelay     time.Duration
 	tokenLifetime    time.Duration
+	federatedDelay   time.Duration
 	legacyCancel     string
 	unknownTenant    string
 }

@@ -3,14 +3,17 @@ package entra
 import (
 	"crypto/subtle"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
 // ExchangeAudience is what a managed identity's token must be for to stand in for
-// an app's secret.
+// an app's secret; the US government's and China's clouds have their own.
 const ExchangeAudience = "api://AzureADTokenExchange"
+
+var exchangeAudiences = []string{ExchangeAudience, ExchangeAudience + "USGov", ExchangeAudience + "China"}
 
 // identityLifetime: the platform caches an identity's token for about a day.
 const identityLifetime = 24 * time.Hour
@@ -40,14 +43,14 @@ func (s *Simulator) serveIdentity(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t, resource := s.tenant(identity.TenantID), strings.TrimSuffix(query.Get("resource"), "/")
-	if !s.knowsResource(resource) && resource != ExchangeAudience && resource != "https://storage.azure.com" {
+	if !s.knowsResource(resource) && !slices.Contains(exchangeAudiences, resource) && resource != "https://storage.azure.com" {
 		refuseIdentity(http.StatusBadRequest, "AADSTS500011: The resource principal named "+resource+" was not found in the tenant named "+t.ID+".")
 		return
 	}
 	expires := s.now().Add(identityLifetime)
 	claims := s.accessClaims(t, identity.ClientID, resource, identityLifetime)
 	claims["oid"], claims["sub"], claims["idtyp"], claims["appidacr"] = identity.ObjectID, identity.ObjectID, "app", "2"
-	if resource == ExchangeAudience {
+	if slices.Contains(exchangeAudiences, resource) {
 		claims["iss"], claims["ver"] = s.issuer(t), "2.0"
 	}
 	token, err := s.record(claims, Claims{TenantID: t.ID, AppID: identity.ClientID, Audience: resource, Expires: expires})

@@ -122,17 +122,6 @@ func (s *Simulator) RevokeDelegated(tenantID, clientID, oid string, scopes ...st
 	})
 }
 
-// SetSecret replaces the client secret; zero expires never.
-func (s *Simulator) SetSecret(tenantID, clientID, secret string, expires time.Time) error {
-	return s.changeApp(tenantID, clientID, func(a *app) error {
-		a.Secret, a.SecretExpires = secret, expires
-		if secret != "" {
-			s.secrets = append(s.secrets, secret)
-		}
-		return nil
-	})
-}
-
 // SetAppEnabled is "Enabled for users to sign in" of the enterprise application.
 func (s *Simulator) SetAppEnabled(tenantID, clientID string, enabled bool) error {
 	return s.changeApp(tenantID, clientID, func(a *app) error { a.disabled = !enabled; return nil })

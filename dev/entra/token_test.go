@@ -1,11 +1,8 @@
 package entra_test
 
 import (
-	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -13,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 
 	"procallteams/dev/entra"
 )
@@ -426,93 +421,5 @@ func TestFaultsOfTheTokenEndpoint(t *testing.T) {
 	}
 	if got := c.appOnly(); got.status != http.StatusOK {
 		t.Errorf("after the faults: %s", got.raw)
-	}
-}
-
-// assertion signs a client assertion as MSAL or the documentation does.
-func assertion(t *testing.T, c *world, algorithm jose.SignatureAlgorithm, encode *base64.Encoding, certificate *x509.Certificate, changes map[string]any) string {
-	t.Helper()
-	sum := sha256.Sum256(certificate.Raw)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: testKeys()[1]},
-		(&jose.SignerOptions{}).WithType("JWT").WithHeader("x5t#S256", encode.EncodeToString(sum[:])))
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := c.clock().Unix()
-	payload := map[string]any{
-		"aud": c.backchannel.URL + "/" + tenantID + "/oauth2/v2.0/token", "iss": clientID, "sub": clientID, "jti": "1", "nbf": now, "exp": now + 600,
-	}
-	maps.Copy(payload, changes)
-	encoded, _ := json.Marshal(payload)
-	signed, err := signer.Sign(encoded)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := signed.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
-func TestCertificateAssertionsReplaceTheSecret(t *testing.T) {
-	c := start(t)
-	certificate := selfSigned(t)
-	app := "7a1d0000-0000-4000-8000-00000000000c"
-	if err := c.AddApp(entra.App{TenantID: tenantID, ClientID: app, Name: "Certified", Certificates: []*x509.Certificate{certificate}}); err != nil {
-		t.Fatal(err)
-	}
-	send := func(text string) answer {
-		return c.appOnly("client_id", app, "client_secret", "", "client_assertion", text,
-			"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-	}
-	mine := map[string]any{"iss": app, "sub": app}
-	with := func(name string, value any) map[string]any {
-		return map[string]any{"iss": app, "sub": app, name: value}
-	}
-	for _, text := range []string{
-		assertion(t, c, jose.PS256, base64.StdEncoding, certificate, mine),
-		assertion(t, c, jose.PS256, base64.RawURLEncoding, certificate, mine),
-		assertion(t, c, jose.RS256, base64.RawURLEncoding, certificate, mine),
-		assertion(t, c, jose.RS256, base64.RawURLEncoding, certificate, with("aud", c.backchannel.URL+"/"+tenantID+"/v2.0")),
-	} {
-		if got := send(text); got.status != http.StatusOK {
-			t.Errorf("a right assertion: %s", got.raw)
-		}
-	}
-	right := assertion(t, c, jose.PS256, base64.RawURLEncoding, certificate, mine)
-	wantRefusal(t, send(right[:len(right)-8]+"AAAAAAAA"), 401, "invalid_client", 700027)
-	wantRefusal(t, send(assertion(t, c, jose.PS256, base64.RawURLEncoding, certificate, with("exp", c.clock().Unix()-1))), 401, "invalid_client", 700024)
-	wantRefusal(t, send(assertion(t, c, jose.PS256, base64.RawURLEncoding, certificate, with("aud", "https://elsewhere.example"))), 401, "invalid_client", 700023)
-	wantRefusal(t, send(assertion(t, c, jose.PS256, base64.RawURLEncoding, certificate, with("sub", clientID))), 401, "invalid_client", 700021)
-	wantRefusal(t, send(assertion(t, c, jose.PS256, base64.RawURLEncoding, certificate, with("iss", clientID))), 401, "invalid_client", 700211)
-}
-
-func TestAManagedIdentityStandsInForASecretWhenEveryLetterMatches(t *testing.T) {
-	c := start(t)
-	const identity, principal, app = "1d000000-0000-4000-8000-000000000001", "1d000000-0000-4000-8000-0000000000ff", "7a1d0000-0000-4000-8000-00000000000d"
-	if err := c.AddIdentity(entra.Identity{TenantID: tenantID, ClientID: identity, ObjectID: principal}); err != nil {
-		t.Fatal(err)
-	}
-	exact := entra.Federated{Issuer: c.backchannel.URL + "/" + tenantID + "/v2.0", Subject: principal, Audience: entra.ExchangeAudience}
-	send := func(f entra.Federated) answer {
-		_ = c.RemoveApp(tenantID, app)
-		if err := c.AddApp(entra.App{TenantID: tenantID, ClientID: app, Name: "Federated", Federated: []entra.Federated{f}}); err != nil {
-			t.Fatal(err)
-		}
-		return c.appOnly("client_id", app, "client_secret", "", "client_assertion", c.identityToken(identity, entra.ExchangeAudience),
-			"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-	}
-	if got := send(exact); got.status != http.StatusOK {
-		t.Errorf("exact: %s", got.raw)
-	}
-	for number, change := range map[int]func(*entra.Federated){
-		700211: func(f *entra.Federated) { f.Issuer += "/" },
-		700212: func(f *entra.Federated) { f.Audience = "api://azureadtokenexchange" },
-		700213: func(f *entra.Federated) { f.Subject = identity },
-	} {
-		f := exact
-		change(&f)
-		wantRefusal(t, send(f), 401, "invalid_client", number)
 	}
 }
