@@ -45,7 +45,7 @@ deploy: build ## publish dist/ to the function app named by APP
 	@test -n "$(APP)" || { echo "name the function app: make deploy APP=my-bridge"; exit 1; }
 	cd dist && func azure functionapp publish $(APP) --no-build
 
-generate: ## nothing is generated yet; CI checks that the tree stays clean
+generate: ## write again what is made of other files; a test compares
 	$(GO) generate ./...
 
 vulncheck: ## known vulnerabilities (needs the online database)
