@@ -534,8 +534,12 @@ func TestPoint18TheRefreshTokenIsInKeyVaultAndNowhereElse(t *testing.T) {
 	if !ok || !slices.Contains(w.entra.IssuedSecrets(), value) {
 		t.Fatal("Key Vault does not hold the refresh token")
 	}
-	if tags := w.vault.Versions("refresh-" + w.tenant + "-" + w.reader)[0].Tags; tags["account"] != w.reader || len(tags) != 2 {
+	version := w.vault.Versions("refresh-" + w.tenant + "-" + w.reader)[0]
+	if tags := version.Tags; tags["oid"] != w.reader || tags["tid"] != w.tenant || tags["issued"] == "" || len(tags) != 3 {
 		t.Errorf("tags = %v", tags)
+	}
+	if version.Expires == nil || time.Unix(*version.Expires, 0).Sub(version.Created) != 90*24*time.Hour {
+		t.Errorf("expiry attribute = %v; want 90 days after the sign-in", version.Expires)
 	}
 	var rows strings.Builder
 	for row, err := range w.store.Range(t.Context(), w.tenant, "!", "~") {

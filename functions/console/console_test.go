@@ -50,7 +50,7 @@ const (
 // vault keeps the secrets of a test in memory.
 type vault map[string]secret.Text
 
-func (v vault) Put(_ context.Context, name string, value secret.Text, _ map[string]string) (string, error) {
+func (v vault) Put(_ context.Context, name string, value secret.Text, _ secret.Label) (string, error) {
 	version := name + "-" + string(rune('a'+len(v)))
 	v[version] = value
 	return version, nil

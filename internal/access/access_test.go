@@ -33,7 +33,7 @@ type vault struct {
 	disabled map[string]bool
 }
 
-func (v *vault) Put(_ context.Context, _ string, value secret.Text, _ map[string]string) (string, error) {
+func (v *vault) Put(_ context.Context, _ string, value secret.Text, _ secret.Label) (string, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.versions == nil {

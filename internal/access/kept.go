@@ -14,7 +14,7 @@ import (
 // Vault keeps versions of secrets (Azure Key Vault: Set, Get, Update Secret).
 type Vault interface {
 	// Put makes a new version and returns its name.
-	Put(ctx context.Context, name string, value secret.Text, tags map[string]string) (version string, err error)
+	Put(ctx context.Context, name string, value secret.Text, label secret.Label) (version string, err error)
 	// GetVersion returns secret.ErrNotFound for a version that is gone or disabled.
 	GetVersion(ctx context.Context, name, version string) (secret.Text, error)
 	Disable(ctx context.Context, name, version string) error
@@ -174,7 +174,7 @@ func (k *Kept) Replace(ctx context.Context) (secret.Text, error) {
 // version that nothing names, and the next start makes another.
 func (k *Kept) put(ctx context.Context, etag string) (secret.Text, error) {
 	value := k.Make()
-	version, err := k.Vault.Put(ctx, k.Name, value, nil)
+	version, err := k.Vault.Put(ctx, k.Name, value, secret.Label{})
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("write %s to Key Vault: %w", k.Name, err)
 	}

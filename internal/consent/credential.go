@@ -47,7 +47,7 @@ func (s *Service) SetClientSecret(ctx context.Context, value secret.Text) error 
 	if integration.Tenant == "" {
 		return &UnsetError{"the tenant", "enter the tenant id first"}
 	}
-	if _, err := s.Vault.Put(ctx, secretName(integration.Tenant), secret.New(text), map[string]string{"client": integration.ClientID}); err != nil {
+	if _, err := s.Vault.Put(ctx, secretName(integration.Tenant), secret.New(text), secret.Label{Tags: map[string]string{"client": integration.ClientID}}); err != nil {
 		return fmt.Errorf("store client secret: %w", err)
 	}
 	s.forget(integration.Tenant)

@@ -93,7 +93,9 @@ type Issuer interface {
 type Vault interface {
 	Get(ctx context.Context, name string) (value secret.Text, version string, err error)
 	GetVersion(ctx context.Context, name, version string) (secret.Text, error)
-	Put(ctx context.Context, name string, value secret.Text, tags map[string]string) (version string, err error)
+	Put(ctx context.Context, name string, value secret.Text, label secret.Label) (version string, err error)
+	// Versions lists them, the newest first, also disabled ones.
+	Versions(ctx context.Context, name string) ([]secret.Version, error)
 	Disable(ctx context.Context, name, version string) error
 }
 

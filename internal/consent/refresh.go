@@ -123,7 +123,7 @@ func (s *Service) refreshed(ctx context.Context, tenant string, grant Grant, tok
 	}
 	replaced := ""
 	if !tokens.Refresh.Empty() {
-		version, err := s.Vault.Put(ctx, grant.SecretName, tokens.Refresh, tags(tenant, grant.Account.ObjectID))
+		version, err := s.Vault.Put(ctx, grant.SecretName, tokens.Refresh, s.label(tenant, grant.Account.ObjectID))
 		if err != nil {
 			// The stored one still works; the next refresh tries again.
 			s.Log.WarnContext(ctx, "newer sign-in not stored", "account", grant.Account.ObjectID, "error", err.Error())
@@ -155,14 +155,36 @@ func (s *Service) refreshed(ctx context.Context, tenant string, grant Grant, tok
 	if err != nil {
 		return Token{}, err // nobody knows which version the row names: both stay
 	}
-	if replaced != "" {
-		loser := replaced
-		if won {
-			loser = grant.SecretVersion
-		}
-		s.disable(ctx, grant.SecretName, loser)
+	switch {
+	case won:
+		s.tidy(ctx, grant.SecretName, replaced)
+	case replaced != "":
+		s.disable(ctx, grant.SecretName, replaced)
 	}
 	return token, nil
+}
+
+// keptVersions is how many versions of a sign-in stay readable: an older one still
+// works at Entra, should the newest be lost.
+const keptVersions = 3
+
+// tidy makes the versions of a sign-in unreadable that are older than the newest
+// ones, but never the one in force. What fails is done after the next write.
+func (s *Service) tidy(ctx context.Context, name, inForce string) {
+	versions, err := s.Vault.Versions(ctx, name)
+	if err != nil {
+		s.Log.WarnContext(ctx, "superseded secret versions not listed", "error", err.Error())
+		return
+	}
+	kept := 0
+	for _, v := range versions {
+		if v.Enabled {
+			kept++
+		}
+		if v.Enabled && kept > keptVersions && v.ID != inForce {
+			s.disable(ctx, name, v.ID)
+		}
+	}
 }
 
 // disable makes a version unreadable that no row names. It only tidies up.
@@ -172,27 +194,33 @@ func (s *Service) disable(ctx context.Context, name, version string) {
 	}
 }
 
-func tags(tenant, account string) map[string]string {
-	return map[string]string{"tenant": tenant, "account": account}
+// refreshLifetime is how long Entra keeps a refresh token that nobody uses
+// (Microsoft identity platform: refresh tokens).
+const refreshLifetime = 90 * 24 * time.Hour
+
+// label shows in the portal whose sign-in a version holds, and how old it is.
+func (s *Service) label(tenant, account string) secret.Label {
+	now := s.now()
+	return secret.Label{
+		Tags:    map[string]string{"tid": tenant, "oid": account, "issued": now.Format(time.RFC3339)},
+		Expires: now.Add(refreshLifetime),
+	}
 }
 
 // connect stores a sign-in: first Key Vault, then the row that names its version.
-// The version that the row named before is disabled. Nothing of the sign-in is kept
-// when Key Vault refuses.
+// Nothing of the sign-in is kept when Key Vault refuses.
 func (s *Service) connect(ctx context.Context, app App, who SignedIn) (Grant, error) {
 	account := who.Account.ObjectID
 	name := refreshName(app.Tenant, account)
-	version, err := s.Vault.Put(ctx, name, who.Refresh, tags(app.Tenant, account))
+	version, err := s.Vault.Put(ctx, name, who.Refresh, s.label(app.Tenant, account))
 	if err != nil {
 		return Grant{}, fmt.Errorf("store sign-in: %w", err)
 	}
-	superseded := ""
 	// A crash before the row leaves a version that no row names: harmless.
 	grant, err := s.change(ctx, app.Tenant, Grant{Kind: User, Account: who.Account}, func(g *Grant) bool {
 		if g.SecretVersion == version {
 			return false // stored before, only the answer was lost
 		}
-		superseded = g.SecretVersion
 		now := s.now()
 		g.Account, g.ClientID = who.Account, app.ClientID
 		g.enter(Granted, now, "", "", "")
@@ -203,9 +231,7 @@ func (s *Service) connect(ctx context.Context, app App, who SignedIn) (Grant, er
 	if err != nil {
 		return Grant{}, err // the row may name the version all the same
 	}
-	if superseded != "" {
-		s.disable(ctx, name, superseded)
-	}
+	s.tidy(ctx, name, version)
 	p := s.slot(app.Tenant, app.ClientID, User, account)
 	if p.lock(ctx) == nil {
 		p.token, p.refused = Token{Value: who.Access, Expires: who.Expires, Kind: User, Account: account}, nil

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -57,35 +58,91 @@ func Open(address *url.URL, credential azcore.TokenCredential, transport *http.C
 // Get returns the newest version of a secret and that version's name.
 // Without one the error is secret.ErrNotFound.
 func (v *Vault) Get(ctx context.Context, name string) (secret.Text, string, error) {
-	return v.get(ctx, name, "")
+	stored, err := v.Read(ctx, name, "")
+	return stored.Value, stored.ID, err
 }
 
 // GetVersion returns one version of a secret.
 func (v *Vault) GetVersion(ctx context.Context, name, version string) (secret.Text, error) {
-	value, _, err := v.get(ctx, name, version)
-	return value, err
+	stored, err := v.Read(ctx, name, version)
+	return stored.Value, err
 }
 
-func (v *Vault) get(ctx context.Context, name, version string) (secret.Text, string, error) {
+// Read returns a version of a secret, the newest one when version is empty, with
+// what is kept beside it. Without one the error is secret.ErrNotFound.
+func (v *Vault) Read(ctx context.Context, name, version string) (secret.Stored, error) {
 	if err := check(name); err != nil {
-		return secret.Text{}, "", err
+		return secret.Stored{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callDeadline)
 	defer cancel()
 	response, err := v.client.GetSecret(ctx, name, version, nil)
 	if err != nil {
-		return secret.Text{}, "", refusal(ctx, "read", name, err)
+		return secret.Stored{}, refusal(ctx, "read", name, err)
 	}
 	if response.Value == nil || response.ID == nil {
-		return secret.Text{}, "", &Error{Verb: "read", Name: name, Cause: "Key Vault's answer was incomplete"}
+		return secret.Stored{}, &Error{Verb: "read", Name: name, Cause: "Key Vault's answer was incomplete"}
 	}
-	return secret.New(*response.Value), response.ID.Version(), nil
+	return secret.Stored{Version: versionOf(response.ID.Version(), response.Attributes, response.Tags), Value: secret.New(*response.Value)}, nil
 }
 
-// Put writes a new version and returns its name. Tags are readable by everybody
-// who may list secrets, so they hold nothing secret: at most 15, 256 characters
-// each. A deleted secret of that name is recovered first.
-func (v *Vault) Put(ctx context.Context, name string, value secret.Text, tags map[string]string) (string, error) {
+// Versions lists the versions of a secret, the newest first, also disabled ones.
+// Key Vault knows their age to the second and promises no order within one. A
+// secret that is not there has none.
+func (v *Vault) Versions(ctx context.Context, name string) ([]secret.Version, error) {
+	if err := check(name); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callDeadline)
+	defer cancel()
+	var versions []secret.Version
+	pages := v.client.NewListSecretPropertiesVersionsPager(name, nil)
+	for pages.More() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			if err = refusal(ctx, "list", name, err); errors.Is(err, secret.ErrNotFound) {
+				return nil, nil
+			}
+			return nil, err
+		}
+		for _, item := range page.Value {
+			if item != nil && item.ID != nil {
+				versions = append(versions, versionOf(item.ID.Version(), item.Attributes, item.Tags))
+			}
+		}
+	}
+	slices.SortStableFunc(versions, func(a, b secret.Version) int { return b.Created.Compare(a.Created) })
+	return versions, nil
+}
+
+func versionOf(id string, attributes *azsecrets.SecretAttributes, tags map[string]*string) secret.Version {
+	version := secret.Version{ID: id, Enabled: true}
+	for key, tag := range tags {
+		if tag != nil {
+			if version.Tags == nil {
+				version.Tags = map[string]string{}
+			}
+			version.Tags[key] = *tag
+		}
+	}
+	if attributes == nil {
+		return version
+	}
+	if attributes.Enabled != nil {
+		version.Enabled = *attributes.Enabled
+	}
+	if attributes.Created != nil {
+		version.Created = attributes.Created.UTC()
+	}
+	if attributes.Expires != nil {
+		version.Expires = attributes.Expires.UTC()
+	}
+	return version
+}
+
+// Put writes a new version and returns its name. A deleted secret of that name is
+// recovered first.
+func (v *Vault) Put(ctx context.Context, name string, value secret.Text, label secret.Label) (string, error) {
 	if err := check(name); err != nil {
 		return "", err
 	}
@@ -94,12 +151,16 @@ func (v *Vault) Put(ctx context.Context, name string, value secret.Text, tags ma
 	}
 	ctx, cancel := context.WithTimeout(ctx, callDeadline)
 	defer cancel()
-	text, labels := value.Reveal(), make(map[string]*string, len(tags))
-	for key, tag := range tags {
-		labels[key] = &tag
+	text := value.Reveal()
+	parameters := azsecrets.SetSecretParameters{Value: &text, Tags: make(map[string]*string, len(label.Tags))}
+	for key, tag := range label.Tags {
+		parameters.Tags[key] = &tag
+	}
+	if !label.Expires.IsZero() {
+		parameters.SecretAttributes = &azsecrets.SecretAttributes{Expires: &label.Expires}
 	}
 	for recovered := false; ; {
-		response, err := v.client.SetSecret(ctx, name, azsecrets.SetSecretParameters{Value: &text, Tags: labels}, nil)
+		response, err := v.client.SetSecret(ctx, name, parameters, nil)
 		if err == nil {
 			if response.ID == nil || response.ID.Version() == "" {
 				return "", &Error{Verb: "store", Name: name, Cause: "Key Vault's answer was incomplete"}

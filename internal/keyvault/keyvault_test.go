@@ -25,16 +25,18 @@ type world struct {
 	platform *devEntra.Simulator
 	identity *entra.Identity
 	bridge   *keyvault.Vault
+	clock    *time.Time // of the vault; the real one while nil
 }
 
-func start(t *testing.T) world {
+func start(t *testing.T) *world {
 	t.Helper()
+	w := &world{}
 	tenant, id := uuid.NewString(), uuid.NewString()
 	platform, err := devEntra.New(devEntra.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	vault := devVault.New(devVault.Config{VerifyToken: func(token string) error {
+	vault := devVault.New(devVault.Config{Now: w.now, VerifyToken: func(token string) error {
 		_, err := platform.VerifyAccessToken(token)
 		return err
 	}})
@@ -65,16 +67,24 @@ func start(t *testing.T) world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return world{vault, platform, identity, bridge}
+	w.vault, w.platform, w.identity, w.bridge = vault, platform, identity, bridge
+	return w
+}
+
+func (w *world) now() time.Time {
+	if w.clock == nil {
+		return time.Now()
+	}
+	return *w.clock
 }
 
 func TestEveryPutIsAVersionThatStaysReadable(t *testing.T) {
 	w := start(t)
-	first, err := w.bridge.Put(t.Context(), "push-secret", secret.New("one"), map[string]string{"tenant": "t"})
+	first, err := w.bridge.Put(t.Context(), "push-secret", secret.New("one"), secret.Label{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := w.bridge.Put(t.Context(), "push-secret", secret.New("two"), nil)
+	second, err := w.bridge.Put(t.Context(), "push-secret", secret.New("two"), secret.Label{})
 	if err != nil || second == first {
 		t.Fatalf("second version %s, %v", second, err)
 	}
@@ -95,6 +105,41 @@ func TestEveryPutIsAVersionThatStaysReadable(t *testing.T) {
 	}
 }
 
+func TestVersionsAreListedNewestFirstWithTheirLabels(t *testing.T) {
+	w := start(t)
+	clock := time.Date(2026, 11, 26, 4, 0, 0, 0, time.UTC)
+	w.clock = &clock
+	ends := clock.AddDate(0, 0, 90)
+	var made []string
+	for i := range 30 { // more than one page
+		version, err := w.bridge.Put(t.Context(), "refresh-x", secret.New(fmt.Sprint(i)), secret.Label{Tags: map[string]string{"oid": "a"}, Expires: ends})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append([]string{version}, made...)
+		clock = clock.Add(time.Second)
+	}
+	if err := w.bridge.Disable(t.Context(), "refresh-x", made[29]); err != nil {
+		t.Fatal(err)
+	}
+	versions, err := w.bridge.Versions(t.Context(), "refresh-x")
+	if err != nil || len(versions) != len(made) {
+		t.Fatalf("%d versions, %v", len(versions), err)
+	}
+	for i, v := range versions {
+		if v.ID != made[i] || v.Enabled != (i < 29) || !v.Expires.Equal(ends) || v.Tags["oid"] != "a" || v.Created.IsZero() {
+			t.Errorf("version %d = %+v", i, v)
+		}
+	}
+	stored, err := w.bridge.Read(t.Context(), "refresh-x", "")
+	if err != nil || stored.ID != made[0] || !stored.Expires.Equal(ends) || stored.Value.Reveal() != "29" {
+		t.Errorf("Read = %+v, %v", stored, err)
+	}
+	if versions, err := w.bridge.Versions(t.Context(), "nothing"); err != nil || len(versions) != 0 {
+		t.Errorf("versions of nothing: %v, %v", versions, err)
+	}
+}
+
 func TestWhatIsNotThereIsNotFound(t *testing.T) {
 	w := start(t)
 	if _, _, err := w.bridge.Get(t.Context(), "setup-code"); !errors.Is(err, secret.ErrNotFound) {
@@ -112,7 +157,7 @@ func TestADeletedNameIsRecoveredAndWritten(t *testing.T) {
 	w.vault.Set("refresh-x", "old")
 	w.vault.Delete("refresh-x")
 	w.vault.SetRecoveryDelay(2)
-	version, err := w.bridge.Put(t.Context(), "refresh-x", secret.New("new"), nil)
+	version, err := w.bridge.Put(t.Context(), "refresh-x", secret.New("new"), secret.Label{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +171,7 @@ func TestRefusalsSayWhoMustDoWhat(t *testing.T) {
 	w.vault.Set("refresh-x", "old")
 	w.vault.Delete("refresh-x")
 	w.vault.Forbid("recover")
-	_, err := w.bridge.Put(t.Context(), "refresh-x", secret.New("the-value"), nil)
+	_, err := w.bridge.Put(t.Context(), "refresh-x", secret.New("the-value"), secret.Label{})
 	refused, ok := errors.AsType[*keyvault.Error](err)
 	if !ok || !strings.Contains(refused.Step, "recovers or purges") || refused.Transient {
 		t.Errorf("a name that cannot be recovered: %v", err)
@@ -135,11 +180,11 @@ func TestRefusalsSayWhoMustDoWhat(t *testing.T) {
 	if _, _, err := w.bridge.Get(t.Context(), "y"); err == nil || !strings.Contains(err.Error(), "Key Vault Secrets Officer") {
 		t.Errorf("without a role: %v", err)
 	}
-	_, err = w.bridge.Put(t.Context(), "y", secret.New("the-value"), nil)
+	_, err = w.bridge.Put(t.Context(), "y", secret.New("the-value"), secret.Label{})
 	if text := fmt.Sprintf("%v %+v", err, err); err == nil || strings.Contains(text, "the-value") || strings.Contains(text, "127.0.0.1") {
 		t.Errorf("the error shows too much: %s", text)
 	}
-	if _, err := w.bridge.Put(t.Context(), "y", secret.New(strings.Repeat("x", 25001)), nil); err == nil {
+	if _, err := w.bridge.Put(t.Context(), "y", secret.New(strings.Repeat("x", 25001)), secret.Label{}); err == nil {
 		t.Error("a value over 25,000 bytes is accepted")
 	}
 }
