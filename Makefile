@@ -4,7 +4,7 @@ TOOL    = $(GO) tool -modfile=tools/go.mod
 export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check build smoke bench start deploy generate vulncheck clean
+.PHONY: help setup run test check build package smoke bench start deploy generate vulncheck clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,6 +31,9 @@ check: ## the checks of test that need no running service
 build: ## lay out dist/ as the Functions host wants it
 	$(GO) run ./internal/cmd/dist
 
+package: build ## make dist.zip, the same bytes for the same commit
+	$(GO) run ./internal/cmd/pack
+
 smoke: build node_modules ## end to end with faults; last line is one JSON object
 	$(GO) run ./dev/cmd/smoke $(ARGS)
 
@@ -52,4 +55,4 @@ vulncheck: ## known vulnerabilities (needs the online database)
 	$(TOOL) govulncheck ./...
 
 clean: ## remove what make build and make run made
-	rm -rf dist .local
+	rm -rf dist dist.zip release .local

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 
 	"procallteams/functions/consentcallback"
@@ -352,18 +351,4 @@ func (c clients) trim(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// buildVersion is the commit that the binary was built from, as far as known.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
-			return fmt.Sprintf("%.12s", setting.Value)
-		}
-	}
-	return info.Main.Version
 }

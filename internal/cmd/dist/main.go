@@ -1,7 +1,10 @@
 // Command dist lays out dist/ as the Functions host wants it: host.json, a
 // folder with function.json for each function, config/, and the handler, a
-// static linux/amd64 binary. func start, the deployment and the local cloud all
+// static linux/amd64 binary. func start, the package and the local cloud all
 // use that folder. An argument names another folder to lay out.
+//
+// One commit gives one binary, byte by byte, in whatever folder it is built: no
+// paths, no build id, and of git nothing but the name that [version] makes.
 package main
 
 import (
@@ -11,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 func main() {
@@ -48,17 +52,47 @@ func run(dist string) error {
 			return err
 		}
 	}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(next, "handler"), "./handler")
-	// Static: the libc of the Functions images is not guaranteed.
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
-	build.Stdout, build.Stderr = os.Stdout, os.Stderr
-	if err := build.Run(); err != nil {
+	if err := build(filepath.Join(next, "handler")); err != nil {
 		return fmt.Errorf("build handler: %w", err)
 	}
 	if err := os.RemoveAll(dist); err != nil {
 		return err
 	}
 	return os.Rename(next, dist)
+}
+
+// build compiles the handler into file. Go's own stamp is off: it holds a version
+// that depends on which tags a clone has fetched.
+func build(file string) error {
+	flags := "-s -w -buildid= -X main.built=" + version()
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", file, "./handler")
+	// Static: the libc of the Functions images is not guaranteed.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "GOFLAGS=", "GOEXPERIMENT=")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+// version names what is built: the commit's first 12 digits, behind its release
+// tag if it has one (v1.2.0+0123456789ab), with "-modified" when the folder differs
+// from it. Without git it is empty.
+func version() string {
+	commit, err := git("rev-parse", "HEAD")
+	if err != nil {
+		return ""
+	}
+	commit = fmt.Sprintf("%.12s", commit)
+	if tag, err := git("describe", "--exact-match", "--tags", "--match", "v*"); err == nil {
+		commit = tag + "+" + commit
+	}
+	if changed, err := git("status", "--porcelain", "--", ":!node_modules"); err != nil || changed != "" {
+		commit += "-modified"
+	}
+	return commit
+}
+
+func git(args ...string) (string, error) {
+	output, err := exec.Command("git", args...).Output()
+	return strings.TrimSpace(string(output)), err
 }
 
 func copyFile(from, to string) error {
