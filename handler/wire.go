@@ -113,6 +113,9 @@ func connect(b settings.Bootstrap, log *slog.Logger) (c clients, err error) {
 		Grants: storage.Grants{Storage: c.storage}, Flows: storage.Flows{Storage: c.storage},
 		Read: c.harmlessRead, Public: b.Public, ClientSecret: b.Overrides.ClientSecret,
 		Administrator: access.AdministratorFrom, Log: log,
+		Audit: func(ctx context.Context, tenant, who, what string, fields ...string) error {
+			return c.storage.Record(ctx, tenant, access.Change{Who: who, What: what, Fields: fields, At: time.Now()})
+		},
 	})
 	c.gate = &access.Gate{Public: b.Public, Credentials: c.storage, Sessions: c.storage, Tenant: c.settings.Tenant, Now: c.now, Log: log}
 	c.setup = &access.Kept{Name: access.SetupCodeName, Vault: c.vault, Versions: c.storage, Make: access.MakeSetupCode}

@@ -199,6 +199,9 @@ func (w *world) process(authority string) *consent.Service {
 		Grants: storage.Grants{Storage: w.store}, Flows: storage.Flows{Storage: w.store},
 		Read:   func(_ context.Context, token secret.Text) (int, error) { return w.graph(token), nil },
 		Public: w.public, Administrator: access.AdministratorFrom,
+		Audit: func(ctx context.Context, tenant, who, what string, fields ...string) error {
+			return w.store.Record(ctx, tenant, access.Change{Who: who, What: what, Fields: fields, At: w.clock()})
+		},
 		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Now: w.clock,
 	})
 }

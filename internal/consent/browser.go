@@ -235,8 +235,7 @@ func (s *Service) refuse(ctx context.Context, app App, flow *Flow, refusal *aads
 			return false
 		}
 		g.ClientID = app.ClientID
-		g.enter(state, s.now(), refusal.Code, refusal.Cause, refusal.Step)
-		g.TraceID = refusal.TraceID
+		g.enter(state, s.now(), because(refusal))
 		return true
 	})
 	if err != nil {
@@ -262,8 +261,8 @@ func (s *Service) arriveAdmin(ctx context.Context, app App, form url.Values, flo
 			g.GivenAt = now
 			return true
 		}
-		g.ClientID = app.ClientID
-		g.enter(Waiting, now, "", "Microsoft has not spread the consent yet", "Nothing: the bridge looks for it by itself for 15 minutes.")
+		g.ClientID, g.Disconnected = app.ClientID, false
+		g.enter(Waiting, now, why{reason: "Microsoft has not spread the consent yet", step: "Nothing: the bridge looks for it by itself for 15 minutes."})
 		g.Since, g.GivenAt, g.CheckedAt = now, now, time.Time{}
 		return true
 	})

@@ -53,6 +53,23 @@ func Carrier(grants []Grant, use Use) (Grant, bool) {
 	return nearest, false
 }
 
+// Standby returns the grant that a use would stand on if its carrier failed: of the
+// other grants that work and allow it, the first in the order of use. It reports
+// false when the use would stop.
+func Standby(grants []Grant, use Use) (Grant, bool) {
+	carried := false
+	for _, g := range ordered(grants) {
+		if !g.Works() || !use.allowedBy(g) {
+			continue
+		}
+		if carried {
+			return g, true
+		}
+		carried = true
+	}
+	return Grant{}, false
+}
+
 // Report returns every grant to the app registration in use, in the order of use,
 // those that were never given included. It reads rows only.
 func (s *Service) Report(ctx context.Context) ([]Grant, error) {

@@ -48,7 +48,7 @@ func (s *Service) judge(ctx context.Context, app App, before Grant, read bool) (
 	now := s.now()
 	app, err := s.withCredential(ctx, app)
 	if unset, ok := errors.AsType[*UnsetError](err); ok {
-		g.enter(Unverified, now, "", unset.What+" is not set", unset.Step)
+		g.enter(Unverified, now, unset.why())
 		return verdict{grant: g}, nil
 	}
 	if err != nil {
@@ -75,9 +75,9 @@ func (s *Service) judge(ctx context.Context, app App, before Grant, read bool) (
 		case err == nil && status == http.StatusForbidden:
 			// The role is there; Graph may need some minutes to see it.
 			if now.Sub(g.GivenAt) < patience || g.State == Waiting && now.Sub(g.Since) < patience {
-				g.enter(Waiting, now, "", "Microsoft Graph does not yet accept the permission that Entra granted", "")
+				g.enter(Waiting, now, why{reason: "Microsoft Graph does not yet accept the permission that Entra granted"})
 			} else {
-				g.enter(Blocked, now, forbidden, "Graph refuses the app's requests although the permission is granted", "Look for policies of the tenant that restrict applications.")
+				g.enter(Blocked, now, why{code: forbidden, class: aadsts.Policy, reason: "Graph refuses the app's requests although the permission is granted", step: "Look for policies of the tenant that restrict applications."})
 			}
 			return verdict{grant: g}, nil
 		case err != nil && !token.Readable:
@@ -86,7 +86,7 @@ func (s *Service) judge(ctx context.Context, app App, before Grant, read bool) (
 			return verdict{}, fmt.Errorf("prove the app's permission at Graph: it answered %d", status)
 		}
 	}
-	g.enter(Granted, now, "", "", "")
+	g.enter(Granted, now, why{})
 	if g.GivenAt.IsZero() {
 		g.GivenAt = now // given in the portal: first seen now
 	}
@@ -112,8 +112,7 @@ func (g *Grant) refused(refusal *aadsts.Error, now time.Time) {
 	case g.Works() || g.State == Reauthorize:
 		state = Reauthorize
 	}
-	g.enter(state, now, refusal.Code, refusal.Cause, refusal.Step)
-	g.TraceID = refusal.TraceID
+	g.enter(state, now, because(refusal))
 }
 
 // missing marks that Entra's token holds no presence role.
@@ -124,23 +123,23 @@ func (g *Grant) missing(now time.Time, roles []string) {
 	case g.State == Waiting && now.Sub(g.GivenAt) < patience:
 		g.CheckedAt = now
 	case g.State == Waiting:
-		g.enter(Required, now, "", "Microsoft reported the consent, but no token shows the permission", step)
+		g.enter(Required, now, why{class: aadsts.AdminConsent, reason: "Microsoft reported the consent, but no token shows the permission", step: step})
 	case g.Works(), g.State == Reauthorize, g.State == Blocked:
-		g.enter(Reauthorize, now, "", "the permission was removed in the portal", "Open the admin consent to give it again.")
+		g.enter(Reauthorize, now, why{class: aadsts.AdminConsent, reason: "the permission was removed in the portal", step: "Open the admin consent to give it again."})
 	case g.State == Declined:
 		g.CheckedAt = now
 	case len(roles) > 0:
-		g.enter(Required, now, "", "consent was given, but not for "+writePresence, step)
+		g.enter(Required, now, why{class: aadsts.AdminConsent, reason: "consent was given, but not for " + writePresence, step: step})
 	default:
-		g.enter(Required, now, "", "", "")
+		g.enter(Required, now, why{class: aadsts.AdminConsent})
 	}
 }
 
-// store writes what was found out about before, unless a person consented
-// meanwhile.
+// store writes what was found out about before, unless a person consented, or an
+// administrator disconnected the grant, meanwhile.
 func (s *Service) store(ctx context.Context, tenant string, before, found Grant) (Grant, error) {
 	return s.change(ctx, tenant, found, func(g *Grant) bool {
-		if g.ETag != "" && !g.GivenAt.Equal(before.GivenAt) {
+		if g.ETag != "" && !g.GivenAt.Equal(before.GivenAt) || g.Disconnected != before.Disconnected {
 			return false
 		}
 		etag := g.ETag
@@ -152,7 +151,7 @@ func (s *Service) store(ctx context.Context, tenant string, before, found Grant)
 
 // checkAdmin proves the admin grant when that is due and stores the result.
 func (s *Service) checkAdmin(ctx context.Context, app App, before Grant) (Grant, error) {
-	if !before.due(s.now()) {
+	if before.Disconnected || !before.due(s.now()) {
 		return before, nil
 	}
 	verdict, err := s.judge(ctx, app, before, true)
@@ -162,9 +161,6 @@ func (s *Service) checkAdmin(ctx context.Context, app App, before Grant) (Grant,
 	stored, err := s.store(ctx, app.Tenant, before, verdict.grant)
 	if err != nil {
 		return before, err
-	}
-	if stored.State != before.State {
-		s.Log.InfoContext(ctx, "admin consent", "state", string(stored.State), "before", string(before.State), "code", stored.Code)
 	}
 	if stored.Works() && verdict.grant.Works() {
 		p := s.slot(app.Tenant, app.ClientID, Admin, "")
@@ -202,9 +198,9 @@ func (s *Service) Probe(ctx context.Context) error {
 					return false
 				}
 				if g.Kind == Admin {
-					*g = Grant{Kind: Admin, ClientID: app.ClientID, ETag: g.ETag}
+					*g = Grant{Kind: Admin, ClientID: app.ClientID, State: g.State, History: g.History, ETag: g.ETag}
 				}
-				g.enter(Required, s.now(), "", "the client id was changed", "Give consent for the new app registration.")
+				g.enter(Required, s.now(), why{reason: "the client id was changed", step: "Give consent for the new app registration."})
 				if g.Kind == Admin {
 					g.CheckedAt = time.Time{}
 					admin = *g
@@ -214,7 +210,9 @@ func (s *Service) Probe(ctx context.Context) error {
 			failures = append(failures, err)
 		case grant.Kind == Admin:
 			admin = grant
-		case grant.Works() || grant.retried() || grant.State == Required && grant.SecretName != "":
+		case grant.Disconnected:
+			failures = append(failures, s.erase(ctx, app.Tenant, grant))
+		case grant.Works() || grant.retried() || grant.State == Required && grant.SecretVersion != "":
 			// The last one: the client id was changed, and is the former one again.
 			_, err := s.tokenOf(ctx, app.Tenant, grant)
 			if _, required := errors.AsType[*RequiredError](err); !required {

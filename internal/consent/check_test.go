@@ -110,6 +110,36 @@ func TestAUseStandsOnTheFirstGrantThatAllowsIt(t *testing.T) {
 	}
 }
 
+func TestWhoWouldCarryAUseIfItsCarrierFailed(t *testing.T) {
+	whole := Grant{Kind: Admin, State: Granted, Permissions: []string{writePresence}}
+	older := Grant{Kind: User, State: Granted, GivenAt: noon, Account: Account{ObjectID: "older"}}
+	newer := Grant{Kind: User, State: Granted, GivenAt: noon.Add(time.Hour), Account: Account{ObjectID: "newer"}}
+	refused := Grant{Kind: User, State: Reauthorize, Account: Account{ObjectID: "refused"}}
+	for _, row := range []struct {
+		name          string
+		grants        []Grant
+		reads, writes string // the account that stands by, "none"
+	}{
+		{"nothing carries, nothing stands by", []Grant{refused}, "none", "none"},
+		{"the app alone", []Grant{whole, refused}, "none", "none"},
+		{"a person behind the app reads, and cannot write", []Grant{older, whole}, "older", "none"},
+		{"of two persons, the other one", []Grant{older, newer}, "older", "none"},
+		{"of three, the one that gave consent last", []Grant{older, whole, newer}, "newer", "none"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			for use, want := range map[Use]string{Reading: row.reads, Writing: row.writes} {
+				got, ok := Standby(row.grants, use)
+				if !ok {
+					got.Account.ObjectID = "none"
+				}
+				if got.Account.ObjectID != want {
+					t.Errorf("Standby for %s = %q; want %q", use, got.Account.ObjectID, want)
+				}
+			}
+		})
+	}
+}
+
 func TestThisPackageNeedsNoSDK(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
 	if err != nil {

@@ -30,6 +30,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/secret"
 	"procallteams/internal/settings"
 )
@@ -51,8 +52,10 @@ type Config struct {
 	ClientSecret secret.Text
 	// Administrator returns who called, as access.AdministratorFrom does.
 	Administrator func(context.Context) string
-	Log           *slog.Logger
-	Now           func() time.Time // nil: the system's clock
+	// Audit records what an administrator is about to do, before it is done.
+	Audit func(ctx context.Context, tenant, who, what string, fields ...string) error
+	Log   *slog.Logger
+	Now   func() time.Time // nil: the system's clock
 }
 
 // Service is the consent of one installation. It is safe for concurrent use.
@@ -101,6 +104,10 @@ func (s *Service) app(ctx context.Context) (App, error) {
 // UnsetError reports that an administrator has not yet said what the bridge
 // needs to talk to Microsoft.
 type UnsetError struct{ What, Step string }
+
+func (e *UnsetError) why() why {
+	return why{class: aadsts.Credential, reason: e.What + " is not set", step: e.Step}
+}
 
 func (e *UnsetError) Error() string { return e.What + " is not set: " + e.Step }
 
@@ -154,8 +161,10 @@ func rank(g Grant) int {
 
 // change applies edit to a grant's row until it is stored, reading it anew when
 // another process was faster. edit reports false to leave the row as it is. A
-// row that is absent is edited as start, and inserted.
+// row that is absent is edited as start, and inserted. A change of state is in the
+// same write as its line of history, and is logged once.
 func (s *Service) change(ctx context.Context, tenant string, start Grant, edit func(*Grant) bool) (Grant, error) {
+	var tried Transition
 	for range 5 {
 		grants, err := s.Grants.Grants(ctx, tenant)
 		if err != nil {
@@ -168,11 +177,22 @@ func (s *Service) change(ctx context.Context, tenant string, start Grant, edit f
 				grant = g
 			}
 		}
+		before := grant.latest()
 		if !edit(&grant) {
+			if tried != (Transition{}) && before == tried { // stored, only the answer was lost
+				s.tell(ctx, grant)
+			}
 			return grant, nil
+		}
+		tried = Transition{}
+		if latest := grant.latest(); latest != before {
+			tried = latest
 		}
 		saved, err := s.Grants.SaveGrant(ctx, tenant, grant)
 		if err == nil {
+			if tried != (Transition{}) {
+				s.tell(ctx, saved)
+			}
 			return saved, nil
 		}
 		if !isChanged(err) {
@@ -182,11 +202,13 @@ func (s *Service) change(ctx context.Context, tenant string, start Grant, edit f
 	return Grant{}, fmt.Errorf("store grant: %w", ErrChanged)
 }
 
-// enter puts g into a state. Since stays when the state does.
-func (g *Grant) enter(state State, now time.Time, code, reason, step string) {
-	if g.State != state || g.Since.IsZero() {
-		g.Since = now
+// tell logs a grant's latest change of state.
+func (s *Service) tell(ctx context.Context, g Grant) {
+	level := slog.LevelInfo
+	t := g.latest()
+	if !g.Works() && t.From != "" && t.To != Waiting && !g.Disconnected {
+		level = slog.LevelWarn
 	}
-	g.State, g.CheckedAt = state, now
-	g.Code, g.Reason, g.NextStep, g.TraceID = code, reason, step, ""
+	s.Log.Log(ctx, level, "consent changed", "grant", string(g.Kind), "account", g.Account.ObjectID,
+		"state", string(t.To), "before", string(t.From), "code", t.Code, "class", string(g.Class), "trace", t.TraceID)
 }

@@ -2,8 +2,10 @@ package consent
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
+	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/problem"
 	"procallteams/internal/secret"
 )
@@ -65,13 +67,14 @@ type Grant struct {
 	// Since is when State began; GivenAt when the person consented.
 	Since   time.Time `json:"since,omitzero"`
 	GivenAt time.Time `json:"givenAt,omitzero"`
-	// Code, Reason, NextStep and TraceID explain a state that is not granted:
-	// Entra's code, the cause, what to do (all in the administrator's words) and
-	// Entra's trace id.
-	Code     string `json:"code,omitempty"`
-	Reason   string `json:"reason,omitempty"`
-	NextStep string `json:"nextStep,omitempty"`
-	TraceID  string `json:"traceId,omitempty"`
+	// Code, Class, Reason, NextStep and TraceID explain a state that is not granted:
+	// Entra's code, who can cure it, the cause, what to do (both in the
+	// administrator's words) and Entra's trace id.
+	Code     string       `json:"code,omitempty"`
+	Class    aadsts.Class `json:"class,omitempty"`
+	Reason   string       `json:"reason,omitempty"`
+	NextStep string       `json:"nextStep,omitempty"`
+	TraceID  string       `json:"traceId,omitempty"`
 	// Permissions are the delegated scopes or application roles that were seen.
 	Permissions []string `json:"permissions,omitempty"`
 	// CheckedAt is when the state was last proven.
@@ -83,13 +86,16 @@ type Grant struct {
 	// CredentialEnds is when the credential of the app registration ends, zero when
 	// that is unknown or never; of the admin grant only.
 	CredentialEnds time.Time `json:"credentialEnds,omitzero"`
-	// History are the latest changes of state, the newest last.
+	// Disconnected says that an administrator took the grant out of use: no consent
+	// that Microsoft still holds brings it back by itself.
+	Disconnected bool `json:"disconnected,omitempty"`
+	// History are the latest changes of state or code, the newest last.
 	History []Transition `json:"history,omitempty"`
 	// ETag is the stored row's version.
 	ETag string `json:"-"`
 }
 
-// Transition is one change of a grant's state.
+// Transition is one change of a grant's state, or of the code that explains it.
 type Transition struct {
 	At      time.Time `json:"at"`
 	From    State     `json:"from,omitempty"` // empty: there was no grant
@@ -100,6 +106,39 @@ type Transition struct {
 
 // maxHistory bounds what a row keeps.
 const maxHistory = 20
+
+// why explains a state; the zero value explains nothing.
+type why struct {
+	code, reason, step, trace string
+	class                     aadsts.Class
+}
+
+// because explains a state by Entra's refusal.
+func because(refusal *aadsts.Error) why {
+	return why{refusal.Code, refusal.Cause, refusal.Step, refusal.TraceID, refusal.Class}
+}
+
+// enter puts g into a state, and notes a change of state or code in its history.
+// Since stays when the state does. It is the one place that changes State.
+func (g *Grant) enter(state State, now time.Time, w why) {
+	if g.State != state || g.Code != w.code || len(g.History) == 0 {
+		g.History = append(slices.Clone(g.History), Transition{At: now, From: g.State, To: state, Code: w.code, TraceID: w.trace})
+		g.History = g.History[max(0, len(g.History)-maxHistory):]
+	}
+	if g.State != state || g.Since.IsZero() {
+		g.Since = now
+	}
+	g.State, g.CheckedAt = state, now
+	g.Code, g.Class, g.Reason, g.NextStep, g.TraceID = w.code, w.class, w.reason, w.step, w.trace
+}
+
+// latest is the newest line of the history, zero when there is none.
+func (g Grant) latest() Transition {
+	if len(g.History) == 0 {
+		return Transition{}
+	}
+	return g.History[len(g.History)-1]
+}
 
 // Works reports whether the grant may be used.
 func (g Grant) Works() bool { return g.State == Granted || g.State == Expiring }

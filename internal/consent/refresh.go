@@ -37,6 +37,9 @@ func (s *Service) refresh(ctx context.Context, tenant string, grant Grant, p *sl
 		return Token{}, err
 	}
 	for range 3 {
+		if grant.SecretVersion == "" { // disconnected meanwhile
+			return Token{}, grant.required(nil)
+		}
 		tokens, err := s.redeemStored(ctx, app, grant)
 		if err == nil {
 			p.doubts = 0
@@ -60,15 +63,13 @@ func (s *Service) refresh(ctx context.Context, tenant string, grant Grant, p *sl
 			if g.State == state && g.Code == refusal.Code {
 				return false
 			}
-			g.enter(state, s.now(), refusal.Code, refusal.Cause, refusal.Step)
-			g.TraceID = refusal.TraceID
+			g.enter(state, s.now(), because(refusal))
 			return true
 		})
 		if err != nil {
 			return Token{}, err
 		}
 		if marked.SecretVersion == grant.SecretVersion {
-			s.Log.WarnContext(ctx, "user consent refused", "account", grant.Account.ObjectID, "code", refusal.Code, "trace", refusal.TraceID, "correlation", refusal.CorrelationID)
 			return Token{}, marked.required(refusal)
 		}
 		grant = marked
@@ -143,7 +144,7 @@ func (s *Service) refreshed(ctx context.Context, tenant string, grant Grant, tok
 			return false // a newer sign-in is in force
 		}
 		if !g.Works() && (!g.barred() || grant.barred()) {
-			g.enter(Granted, s.now(), "", "", "")
+			g.enter(Granted, s.now(), why{})
 		}
 		g.CheckedAt, g.Permissions = s.now(), tokens.Scopes
 		if replaced != "" {
@@ -222,8 +223,8 @@ func (s *Service) connect(ctx context.Context, app App, who SignedIn) (Grant, er
 			return false // stored before, only the answer was lost
 		}
 		now := s.now()
-		g.Account, g.ClientID = who.Account, app.ClientID
-		g.enter(Granted, now, "", "", "")
+		g.Account, g.ClientID, g.Disconnected = who.Account, app.ClientID, false
+		g.enter(Granted, now, why{})
 		g.GivenAt, g.StoredAt, g.Permissions = now, now, who.Scopes
 		g.SecretName, g.SecretVersion = name, version
 		return true

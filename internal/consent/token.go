@@ -43,13 +43,17 @@ type slot struct {
 func (s *Service) slot(tenant, clientID string, kind Kind, account string) *slot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := strings.Join([]string{tenant, clientID, string(kind), account}, "/")
+	key := slotKey(tenant, clientID, kind, account)
 	found, ok := s.tokens[key]
 	if !ok {
 		found = &slot{busy: make(chan struct{}, 1)}
 		s.tokens[key] = found
 	}
 	return found
+}
+
+func slotKey(tenant, clientID string, kind Kind, account string) string {
+	return strings.Join([]string{tenant, clientID, string(kind), account}, "/")
 }
 
 // forget drops all tokens and refusals of a tenant from this process.
@@ -61,6 +65,13 @@ func (s *Service) forget(tenant string) {
 			delete(s.tokens, key)
 		}
 	}
+}
+
+// drop forgets one grant's access token in this process.
+func (s *Service) drop(tenant string, g Grant) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.tokens, slotKey(tenant, g.ClientID, g.Kind, g.Account.ObjectID))
 }
 
 func (p *slot) lock(ctx context.Context) error {
@@ -122,7 +133,7 @@ func (s *Service) token(ctx context.Context, tenant string, grants []Grant, use 
 // retried reports whether a grant that was refused may recover without a new
 // consent, so that it is tried again now and then.
 func (g Grant) retried() bool {
-	return g.Kind == User && g.SecretName != "" && (g.State == Reauthorize || g.State == Blocked || g.State == Unverified)
+	return g.Kind == User && g.SecretVersion != "" && (g.State == Reauthorize || g.State == Blocked || g.State == Unverified)
 }
 
 // barred reports whether Graph refuses an account although Entra gives it tokens.
@@ -253,8 +264,10 @@ func (s *Service) Refused(ctx context.Context, tenant string, token Token, statu
 			return err
 		}
 		_, err := s.change(ctx, tenant, grant, func(g *Grant) bool {
-			g.enter(Blocked, s.now(), forbidden, "Graph refuses this account's requests although the permission is there",
-				"Check that the account has a Teams licence, or sign in with another account.")
+			g.enter(Blocked, s.now(), why{
+				code: forbidden, class: aadsts.Tenant, reason: "Graph refuses this account's requests although the permission is there",
+				step: "Check that the account has a Teams licence, or sign in with another account.",
+			})
 			return true
 		})
 		return err
