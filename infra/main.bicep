@@ -1,0 +1,383 @@
+metadata name = 'ProCall Teams Bridge'
+metadata description = 'Everything that the bridge needs in Azure, in one resource group: docs in infra/README.md. It holds no secret, and takes and gives none.'
+
+import { alwaysReadyGroup, premiumOptions } from 'modules/app.bicep'
+import { publisher } from 'modules/storage.bicep'
+
+@description('A network that is made for the app.')
+type newNetwork = {
+  kind: 'new'
+  @description('Addresses, at least a /25.')
+  addressPrefix: string
+  @description('Whether storage and vault are to be reached from inside only.')
+  privateEndpoints: bool
+  @description('Whether everything the app sends comes from one address. Costs a NAT gateway.')
+  fixedAddress: bool
+}
+
+@description('A network that is there already.')
+type existingNetwork = {
+  kind: 'existing'
+  @description('Resource id of a subnet of at least /27 that nothing else uses, delegated to Microsoft.App/environments (Flex Consumption) or Microsoft.Web/serverFarms (Premium).')
+  appSubnetId: string
+  @description('Private endpoints for storage and vault. Left out: there are none, and both stay reachable from outside.')
+  endpoints: {
+    @description('Resource id of the subnet that they stand in.')
+    subnetId: string
+    @description('Resource id of the network that private DNS zones are made for. Left out: names are yours to provide, for example by Azure Policy.')
+    dnsNetworkId: string?
+  }?
+}
+
+@description('No network: the app reaches everything over public addresses, always with a token.')
+type noNetwork = { kind: 'none' }
+
+@discriminator('kind')
+type networkOptions = noNetwork | newNetwork | existingNetwork
+
+@description('The app registration, once it is known. With it administrators sign in with Entra from the first minute on.')
+type registrationOptions = {
+  @description('Tenant whose people are read and written.')
+  @minLength(36)
+  @maxLength(36)
+  tenantId: string
+  @description('Application (client) id.')
+  @minLength(36)
+  @maxLength(36)
+  clientId: string
+}
+
+@description('Begins every name that people see. Lower-case letters, digits and hyphens, a letter first.')
+@minLength(2)
+@maxLength(18)
+param name string = 'procall'
+
+@description('Azure region.')
+param location string = resourceGroup().location
+
+@description('Tags for everything.')
+param tags object = {}
+
+@description('Microsoft cloud of the tenant: usgov is GCC High, usgovdod DoD.')
+param cloud 'public' | 'usgov' | 'usgovdod' = 'public'
+
+@description('Hosting plan. premium is for where Flex Consumption is not to be had, such as the government clouds.')
+param plan 'flex' | 'premium' = 'flex'
+
+@description('Groups of functions that never sleep (Flex Consumption). Without them a quiet queue function may take two minutes to wake, and a call is seen that much later.')
+param alwaysReady alwaysReadyGroup[] = []
+
+@description('Memory of one instance in MB (Flex Consumption): 512 is enough for ten thousand users, 2048 for a hundred thousand.')
+param instanceMemoryMB 512 | 2048 | 4096 = 512
+
+@description('Most instances on demand, for each group of functions (Flex Consumption).')
+@minValue(40)
+@maxValue(1000)
+param maximumInstanceCount int = 40
+
+@description('Requests that one instance serves at once (Flex Consumption). Long polls hold one each.')
+@minValue(1)
+@maxValue(1000)
+param httpConcurrency int = 100
+
+@description('Instances of the premium plan.')
+param premium premiumOptions = { sku: 'EP1', minimumInstances: 1, maximumInstances: 3 }
+
+@description('Whether app and data stand in several zones of the region. On Flex Consumption every always-ready group then needs two instances.')
+param zoneRedundant bool = false
+
+@description('When presences are read: NCRONTAB with seconds.')
+@minLength(8)
+param syncSchedule string = '*/5 * * * * *'
+
+@description('Host name that browsers and UCServer use, if it is not the app\'s own. Its certificate and DNS are yours.')
+param publicHostName string?
+
+@description('App registration. Left out: it is entered on the console.')
+param registration registrationOptions?
+
+@description('Address that presences are pushed to. Left out: it is entered on the console, or UCServer polls.')
+param ucserverPushUrl string?
+
+@description('Network.')
+param network networkOptions = { kind: 'none' }
+
+@description('Addresses (CIDR) that may call the app: administrators\' browsers and UCServer. Empty: all, and the bridge itself asks who calls.')
+param allowedAddresses string[] = []
+
+@description('Who gets e-mail when something is wrong. Empty: alerts stand in the portal only.')
+param alertEmails string[] = []
+
+@description('Action groups of yours that alerts go to as well: resource ids.')
+param actionGroupIds string[] = []
+
+@description('Address of docs/operations.md that alerts link to.')
+param runbookUrl string = 'docs/operations.md'
+
+@description('Seconds without a poll until that is an alert, where UCServer polls. Known to ten minutes.')
+@minValue(1200)
+param pollSilenceSeconds int = 1800
+
+@description('Days that log lines are kept.')
+@minValue(30)
+@maxValue(730)
+param logRetentionDays int = 30
+
+@description('Most log lines of a day, in GB. Beyond it alerts are blind until the next day.')
+@minValue(1)
+param logDailyQuotaGb int = 1
+
+@description('Whether the workspace is told of every read and write of storage: thousands an hour.')
+param storageAudit bool = false
+
+@description('Takes back a deleted vault of the same name, with its secrets: after the resource group was deleted and is made again.')
+param recoverVault bool = false
+
+@description('People and pipelines that upload packages themselves, which premium needs.')
+param publishers publisher[] = []
+
+// Each is the same again when the template is deployed again to this group.
+var token = uniqueString(resourceGroup().id)
+var suffix = '${toLower(name)}-${token}'
+// Known before anything is deployed, so that what-if knows it too.
+var identityName = 'id-${suffix}'
+var identityId = resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', identityName)
+var letters = replace(toLower(name), '-', '')
+var storageName = 'st${take(letters, 9)}${token}'
+var vaultName = 'kv-${take(letters, 7)}-${token}'
+var allTags = union({ application: 'procall-teams-bridge' }, tags)
+
+// What differs between clouds and is not in environment().
+var clouds = {
+  public: {
+    sites: 'azurewebsites.net'
+    vaultZone: 'privatelink.vaultcore.azure.net'
+    audience: 'api://AzureADTokenExchange'
+  }
+  usgov: {
+    sites: 'azurewebsites.us'
+    vaultZone: 'privatelink.vaultcore.usgovcloudapi.net'
+    audience: 'api://AzureADTokenExchangeUSGov'
+  }
+  usgovdod: {
+    sites: 'azurewebsites.us'
+    vaultZone: 'privatelink.vaultcore.usgovcloudapi.net'
+    audience: 'api://AzureADTokenExchangeUSGov'
+  }
+}
+var here = clouds[cloud]
+
+var checkedPlan = plan == 'flex' && cloud != 'public'
+  ? fail('Flex Consumption is not in the government clouds: set plan to premium')
+  : plan
+
+var appName = suffix
+var hostName = '${appName}.${here.sites}'
+var publicUrl = 'https://${publicHostName ?? hostName}'
+
+// The app's own network, and where private endpoints go.
+var ownNetwork = network.kind == 'new'
+var isPrivate = network.kind == 'new'
+  ? network.privateEndpoints
+  : network.kind == 'existing' ? network.?endpoints != null : false
+var subnets = network.kind == 'existing'
+  ? { app: network.appSubnetId, endpoints: network.?endpoints.?subnetId, dnsNetwork: network.?endpoints.?dnsNetworkId }
+  : { app: null, endpoints: null, dnsNetwork: null }
+
+var containers = ['bridge']
+var packageContainer = 'package'
+var queues = ['presence-push', 'presence-set']
+var tables = ['bridge']
+
+module identity 'modules/identity.bicep' = {
+  params: { name: identityName, location: location, tags: allTags }
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  params: {
+    suffix: suffix
+    location: location
+    tags: allTags
+    retentionDays: logRetentionDays
+    dailyQuotaGb: logDailyQuotaGb
+    identityId: identityId
+    principalId: identity.outputs.principalId
+  }
+}
+
+module storage 'modules/storage.bicep' = {
+  params: {
+    name: storageName
+    location: location
+    tags: allTags
+    redundancy: zoneRedundant ? 'ZRS' : 'LRS'
+    publicAccess: !isPrivate
+    containers: containers
+    packageContainer: packageContainer
+    publishers: publishers
+    queues: queues
+    tables: tables
+    identityId: identityId
+    principalId: identity.outputs.principalId
+    audit: storageAudit
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module vault 'modules/vault.bicep' = {
+  params: {
+    name: vaultName
+    location: location
+    tags: allTags
+    publicAccess: !isPrivate
+    recover: recoverVault
+    identityId: identityId
+    principalId: identity.outputs.principalId
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module vnet 'modules/network.bicep' = if (network.kind == 'new') {
+  params: {
+    suffix: suffix
+    location: location
+    tags: allTags
+    addressPrefix: network.?addressPrefix ?? ''
+    delegation: checkedPlan == 'flex' ? 'Microsoft.App/environments' : 'Microsoft.Web/serverFarms'
+    fixedAddress: network.?fixedAddress ?? false
+  }
+}
+
+module endpoints 'modules/endpoint.bicep' = [
+  for service in ['blob', 'queue', 'table', 'vault']: if (isPrivate) {
+    params: {
+      service: service
+      suffix: suffix
+      location: location
+      tags: allTags
+      targetId: service == 'vault' ? vault.outputs.id : storage.outputs.id
+      subnetId: ownNetwork ? vnet!.outputs.endpointSubnetId : subnets.endpoints
+      zoneName: service == 'vault' ? here.vaultZone : 'privatelink.${service}.${environment().suffixes.storage}'
+      withZone: ownNetwork || subnets.dnsNetwork != null
+      networkId: ownNetwork ? vnet!.outputs.id : subnets.dnsNetwork
+    }
+  }
+]
+
+// The documented form, and the only one that the GitHub deployment action knows; it
+// stands for addresses in the public cloud.
+var storageByName = { AzureWebJobsStorage__accountName: storageName }
+var storageByAddress = {
+  AzureWebJobsStorage__blobServiceUri: storage.outputs.endpoints.blob
+  AzureWebJobsStorage__queueServiceUri: storage.outputs.endpoints.queue
+  AzureWebJobsStorage__tableServiceUri: storage.outputs.endpoints.table
+}
+var given = {
+  TEAMS_TENANT_ID: registration.?tenantId
+  TEAMS_CLIENT_ID: registration.?clientId
+  UCSERVER_PUSH_URL: ucserverPushUrl
+}
+
+module app 'modules/app.bicep' = {
+  params: {
+    name: appName
+    suffix: suffix
+    location: location
+    tags: allTags
+    plan: checkedPlan
+    flex: {
+      instanceMemoryMB: instanceMemoryMB
+      maximumInstanceCount: maximumInstanceCount
+      alwaysReady: alwaysReady
+      httpConcurrency: httpConcurrency
+    }
+    premium: premium
+    zoneRedundant: zoneRedundant
+    identityId: identityId
+    packageContainerUrl: storage.outputs.packageContainerUrl
+    settings: union(
+      {
+        APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
+        APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
+        AZURE_CLOUD: cloud
+        AzureWebJobsStorage__clientId: identity.outputs.clientId
+        AzureWebJobsStorage__credential: 'managedidentity'
+        BRIDGE_PUBLIC_URL: publicUrl
+        KEY_VAULT_URI: vault.outputs.uri
+        MANAGED_IDENTITY_CLIENT_ID: identity.outputs.clientId
+        PRESENCE_SYNC_SCHEDULE: syncSchedule
+      },
+      cloud == 'public' ? storageByName : storageByAddress,
+      given
+    )
+    subnetId: ownNetwork ? vnet!.outputs.appSubnetId : subnets.app
+    allowedAddresses: allowedAddresses
+  }
+  dependsOn: [endpoints] // without them the first start finds neither storage nor vault
+}
+
+module alerts 'modules/alerts.bicep' = {
+  params: {
+    suffix: suffix
+    location: location
+    tags: allTags
+    insightsId: monitoring.outputs.insightsId
+    emails: alertEmails
+    moreActionGroupIds: actionGroupIds
+    runbookUrl: runbookUrl
+    pollSilenceSeconds: pollSilenceSeconds
+  }
+}
+
+module workbook 'modules/workbook.bicep' = {
+  params: { location: location, tags: allTags, insightsId: monitoring.outputs.insightsId, runbookUrl: runbookUrl }
+}
+
+@description('Name of the function app: what packages are published to.')
+output functionApp string = appName
+
+@description('The app\'s own host name: what a custom domain\'s CNAME leads to.')
+output hostName string = hostName
+
+@description('Address of the bridge, for browsers and UCServer.')
+output publicUrl string = publicUrl
+
+@description('Redirect URIs of the app registration, platform Web.')
+output redirectUris string[] = [
+  '${publicUrl}/api/consent/user/callback'
+  '${publicUrl}/api/consent/admin/callback'
+  '${publicUrl}/api/console/signin'
+]
+
+@description('The managed identity. principalId is its object id, clientId its application id.')
+output identity { id: string, principalId: string, clientId: string, tenantId: string } = {
+  id: identityId
+  principalId: identity.outputs.principalId
+  clientId: identity.outputs.clientId
+  tenantId: identity.outputs.tenantId
+}
+
+@description('The federated credential of the app registration, as Entra wants it: with it there is no client secret.')
+output federatedCredential { name: string, issuer: string, subject: string, audiences: string[] } = {
+  name: 'procall-teams-bridge'
+  issuer: '${environment().authentication.loginEndpoint}${identity.outputs.tenantId}/v2.0'
+  subject: identity.outputs.principalId
+  audiences: [here.audience]
+}
+
+@description('Where the set-up code lies: the narrowest scope to give somebody Key Vault Secrets User on. The bridge makes it at its first start.')
+output setupCode { vault: string, secret: string, scope: string } = {
+  vault: vaultName
+  secret: 'setup-code'
+  scope: '${vault.outputs.id}/secrets/setup-code'
+}
+
+@description('Where a package lies that is not published by func or azd (premium).')
+output package { account: string, container: string, blob: string } = {
+  account: storageName
+  container: packageContainer
+  blob: 'bridge.zip'
+}
+
+@description('The address that the app\'s requests come from, empty when it is not fixed.')
+output outboundAddress string = ownNetwork ? vnet!.outputs.address : ''

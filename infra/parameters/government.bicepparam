@@ -1,0 +1,7 @@
+// GCC High, in Azure Government, where Flex Consumption is not to be had. For DoD write
+// usgovdod.
+using '../main.bicep'
+
+param cloud = 'usgov'
+param plan = 'premium'
+param alertEmails = filter(split(readEnvironmentVariable('BRIDGE_ALERT_EMAILS', ''), ','), address => !empty(address))

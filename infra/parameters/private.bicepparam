@@ -1,0 +1,18 @@
+// As standard, and storage and vault are reached from inside a network only. What the
+// app sends comes from one address, and who touches storage is written down.
+using '../main.bicep'
+
+param alwaysReady = [
+  { name: 'http', instanceCount: 1 }
+  { name: 'function:presencesync', instanceCount: 1 }
+  { name: 'function:presencepush', instanceCount: 1 }
+  { name: 'function:presenceset', instanceCount: 1 }
+]
+param network = {
+  kind: 'new'
+  addressPrefix: '10.80.0.0/24'
+  privateEndpoints: true
+  fixedAddress: true
+}
+param storageAudit = true
+param alertEmails = filter(split(readEnvironmentVariable('BRIDGE_ALERT_EMAILS', ''), ','), address => !empty(address))
