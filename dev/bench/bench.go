@@ -79,6 +79,7 @@ func Run(ctx context.Context, o Options) ([]Budget, []error) {
 		{"storage operations of a sync", 4 * time.Minute, storageOperations},
 		{"latency of a push", 5 * time.Minute, latency},
 		{"latency of calls", 12 * time.Minute, callLatency},
+		{"what always-ready instances are for", 4 * time.Minute, cold},
 		{"memory", 8 * time.Minute, memory},
 	} {
 		o.say("measuring: %s", m.name)

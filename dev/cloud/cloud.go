@@ -27,6 +27,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"procallteams/dev/azurite"
 	"procallteams/dev/entra"
@@ -63,6 +64,9 @@ type Options struct {
 	// PerGroup starts one process per function group as Flex Consumption does:
 	// two for HTTP, two for presencepush, one for each timer.
 	PerGroup bool
+	// Cold is how late queue functions pick up a message after Quiet without one, as
+	// without always-ready instances; see [funchost.Options].
+	Cold, Quiet time.Duration
 	// Wire puts a counting proxy in front of the storage emulator.
 	Wire bool
 	// DataDir keeps storage between runs; empty is a temporary folder.

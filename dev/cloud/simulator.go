@@ -125,6 +125,7 @@ func (c *Cloud) settings(o Options, storage string) (map[string]string, error) {
 func (c *Cloud) startHost(ctx context.Context, o Options, port int, storage string) error {
 	options := funchost.Options{
 		ScriptRoot: o.Dist, Addr: fmt.Sprintf("127.0.0.1:%d", port), Env: c.env, Storage: storage, Mode: o.Mode, Log: o.Log, Supervise: true,
+		Cold: o.Cold, Quiet: o.Quiet,
 		OnInvocation: func(call funchost.Invocation) {
 			if f := c.onInvocation.Load(); f != nil {
 				(*f)(call)

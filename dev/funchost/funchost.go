@@ -87,6 +87,10 @@ type Options struct {
 	// QueueLease is how long a received message is hidden, renewed at half time;
 	// zero means the real host's 10 minutes.
 	QueueLease time.Duration
+	// Cold is how late a queue function without an always-ready instance picks up the
+	// first message after Quiet without one (zero means 30 s): Flex Consumption has
+	// scaled it to zero then, and up to two minutes were seen. Zero: it never sleeps.
+	Cold, Quiet time.Duration
 	// Drain is how long Stop lets running invocations finish. The real host takes
 	// up to 30 s; zero kills at once.
 	Drain time.Duration
@@ -153,6 +157,9 @@ func Start(ctx context.Context, o Options) (*Host, error) {
 	injected := o.Now != nil
 	if !injected {
 		o.Now = time.Now
+	}
+	if o.Quiet == 0 {
+		o.Quiet = 30 * time.Second
 	}
 	if o.QueueLease == 0 {
 		o.QueueLease = 10 * time.Minute

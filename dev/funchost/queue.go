@@ -66,8 +66,14 @@ func (i *instance) listenQueue(ctx context.Context, f *function) {
 	defer handling.Wait()
 	room := make(chan struct{}, l.settings.batch+l.settings.threshold)
 	finished := make(chan struct{}, 1)
-	delay := l.settings.minimumSleep
+	delay, last := l.settings.minimumSleep, time.Now()
 	for ctx.Err() == nil {
+		if i.host.options.Cold > 0 && len(room) == 0 && time.Since(last) >= i.host.options.Quiet {
+			if !l.sleep(ctx) {
+				return
+			}
+			last = time.Now()
+		}
 		// A new batch is fetched when at most newBatchThreshold are being handled.
 		if len(room) > l.settings.threshold {
 			select {
@@ -88,7 +94,7 @@ func (i *instance) listenQueue(ctx context.Context, f *function) {
 			delay = min(time.Duration(float64(delay)*(1.6+0.8*rand.Float64())), l.settings.maxPolling)
 			continue
 		}
-		delay = l.settings.minimumSleep
+		delay, last = l.settings.minimumSleep, time.Now()
 		for _, m := range messages {
 			room <- struct{}{}
 			handling.Go(func() {
@@ -99,6 +105,20 @@ func (i *instance) listenQueue(ctx context.Context, f *function) {
 				default:
 				}
 			})
+		}
+	}
+}
+
+// sleep is a function that was scaled to zero: it wakes up Cold after a message is
+// there, and reports false when ctx ended before.
+func (l *queueListener) sleep(ctx context.Context) bool {
+	for {
+		response, err := l.queue.PeekMessage(ctx, nil)
+		if err == nil && len(response.Messages) > 0 {
+			return pause(ctx, l.instance.host.options.Cold)
+		}
+		if !pause(ctx, 100*time.Millisecond) {
+			return false
 		}
 	}
 }

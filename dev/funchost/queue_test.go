@@ -94,6 +94,22 @@ func TestTheLeaseIsRenewedWhileTheHandlerWorks(t *testing.T) {
 	}
 }
 
+func TestAFunctionThatWasScaledToZeroTakesTheFirstMessageLate(t *testing.T) {
+	t.Parallel()
+	const cold, quiet = time.Second, 500 * time.Millisecond
+	app, _, name := queueHost(t, "push", funchost.Options{Cold: cold, Quiet: quiet})
+	queue := openQueue(t, name)
+	for n, wake := range []string{"first", "after a pause"} {
+		time.Sleep(2 * quiet) // the quiet that is tested
+		began := time.Now()
+		enqueue(t, queue, wake)
+		eventually(t, wake, func() bool { return len(app.received()) == n+1 })
+		if took := time.Since(began); took < cold {
+			t.Errorf("the message %q was taken after %v; want %v at least", wake, took, cold)
+		}
+	}
+}
+
 func TestBatchSizeOneAndNoThresholdIsOneAtATime(t *testing.T) {
 	t.Parallel()
 	_, name := newQueue(t)

@@ -1,0 +1,67 @@
+package cloud_test
+
+import (
+	"testing"
+	"time"
+
+	"procallteams/dev/cloud"
+	"procallteams/dev/ucserver"
+)
+
+// TestQueueFunctionsThatSleepLoseNothingAndSetNoCallThatEnded: a function without
+// always-ready instances takes its first message late.
+func TestQueueFunctionsThatSleepLoseNothingAndSetNoCallThatEnded(t *testing.T) {
+	const cold = 4 * time.Second
+	c, err := cloud.Start(t.Context(), cloud.Options{
+		Dist: dist, Users: 10, Seed: 1, Members: true, Schedule: "* * * * * *", PerGroup: true, Cold: cold, Quiet: time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Stop() })
+	integration, err := c.Integrate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows := func(user, availability string) bool {
+		for _, person := range c.UCServer.State(false).Push.People {
+			if person.User == user && person.Availability == availability {
+				return true
+			}
+		}
+		return false
+	}
+	person, caller := c.Accounts[1].UPN, c.Accounts[2].UPN
+	wait(t, "everybody is pushed", func() bool { return len(c.UCServer.State(false).Push.People) > 5 })
+	if err := c.Graph.Set(person, "DoNotDisturb", "Presenting"); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the change arrives", func() bool { return shows(person, "DoNotDisturb") })
+
+	reporter := &ucserver.Reporter{BaseURL: c.URL, Token: integration.Token}
+	go func() { _ = reporter.Run(t.Context()) }()
+	wait(t, "the reporter opened its epoch", reporter.Idle)
+	time.Sleep(2 * time.Second) // the writer falls asleep
+	reporter.StartCall(caller)
+	wait(t, "the call is reported", reporter.Idle)
+	reporter.EndCall(caller)
+	wait(t, "its end is reported", reporter.Idle)
+	time.Sleep(cold + 3*time.Second) // the writer wakes up
+	if n := c.Graph.Writes()[idOf(t, c, caller)].Set; n > 0 {
+		t.Errorf("a call that had ended was set %d times", n)
+	}
+	if breaches := append(reporter.Violations(), c.UCServer.Inbox().Violations()...); len(breaches) > 0 {
+		t.Errorf("breaches of the contract: %q", breaches)
+	}
+}
+
+func idOf(t *testing.T, c *cloud.Cloud, upn string) string {
+	t.Helper()
+	for _, u := range c.Graph.Users() {
+		if u.UserPrincipalName == upn {
+			return u.ID
+		}
+	}
+	t.Fatalf("nobody is %s", upn)
+	return ""
+}
