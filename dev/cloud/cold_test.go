@@ -44,6 +44,7 @@ func TestQueueFunctionsThatSleepLoseNothingAndSetNoCallThatEnded(t *testing.T) {
 	time.Sleep(2 * time.Second) // the writer falls asleep
 	reporter.StartCall(caller)
 	wait(t, "the call is reported", reporter.Idle)
+	time.Sleep(cold / 2) // a writer that is awake would have set it long ago
 	reporter.EndCall(caller)
 	wait(t, "its end is reported", reporter.Idle)
 	time.Sleep(cold + 3*time.Second) // the writer wakes up
