@@ -157,7 +157,7 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 			Gate: c.gate, Setup: access.SetupCode{Code: c.setup, Tries: c.storage, Limiter: access.NewSetupLimiter(), Now: c.now},
 			SignIn: c.consent, Editor: editor, Credentials: keys, Read: reader.Read, Checks: checks,
 			SetClientSecret: c.consent.SetClientSecret, SecretFixed: !b.Overrides.ClientSecret.Empty(),
-			Probe: c.consent.Probe, Resume: pusher.Resume,
+			Probe: c.consent.ProveNow, Resume: pusher.Resume,
 			Storage: c.storage, TakeNames: names.Take, TakeUsers: list.Take,
 			Redirects: []string{c.consent.RedirectURI(consent.User), c.consent.RedirectURI(consent.Admin), c.consent.SignInURI()},
 			KeyVault:  b.KeyVault, Warnings: b.Warnings, Now: c.now, Log: log,

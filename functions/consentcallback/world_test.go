@@ -71,6 +71,10 @@ type world struct {
 	mu     sync.Mutex
 	now    time.Time
 	barred string // the account that Graph refuses, whatever its token says
+	// deaf is the account whose tokens Graph answers with 401; closed says that Graph
+	// does not see the app's roles yet.
+	deaf   string
+	closed bool
 }
 
 type lockedBuffer struct {
@@ -214,7 +218,10 @@ func (w *world) graph(token secret.Text) int {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.barred != "" && claims.ObjectID == w.barred {
+	switch {
+	case w.deaf != "" && claims.ObjectID == w.deaf:
+		return http.StatusUnauthorized
+	case w.barred != "" && claims.ObjectID == w.barred, w.closed && claims.ObjectID == "":
 		return http.StatusForbidden
 	}
 	if slices.Contains(claims.Scopes, "Presence.Read.All") || slices.Contains(claims.Roles, "Presence.ReadWrite.All") || slices.Contains(claims.Roles, "Presence.Read.All") {
@@ -419,6 +426,13 @@ func (w *world) sync() (consent.Token, error) {
 		}
 	}
 	return token, err
+}
+
+// set changes how the world behaves.
+func (w *world) set(edit func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	edit()
 }
 
 // read gets a token as a sync does.

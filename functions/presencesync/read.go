@@ -48,19 +48,14 @@ func (r *run) read(all context.Context) *failure {
 	if failure != nil {
 		return failure
 	}
-	r.beat.Carrier, r.beat.Interval = string(token.Kind), r.pace().Milliseconds()
+	r.beat.Interval = r.pace().Milliseconds()
 
 	batches := make([]batch, 0, len(r.ids)/graph.MaxIDs+1)
 	for from := 0; from < len(r.ids); from += graph.MaxIDs {
 		batches = append(batches, batch{from: from, to: min(from+graph.MaxIDs, len(r.ids))})
 	}
-	r.ask(ctx, token, batches)
-	token, err := r.renew(ctx, token, batches)
-	if err != nil {
-		return withoutToken(err)
-	}
-	if token.Kind != "" {
-		r.ask(ctx, token, batches)
+	if failure := r.askAll(ctx, token, batches); failure != nil {
+		return failure
 	}
 	if failure := r.judge(all, batches); failure != nil {
 		return failure
@@ -154,27 +149,55 @@ func (r *run) ask(ctx context.Context, token consent.Token, batches []batch) {
 	r.beat.Requests += int(sent.Load())
 }
 
-// renew returns a token for the batches that were refused: the same one when
-// others were answered with it (401 comes and goes), else a fresh one. No token
-// means that there is nothing to repeat.
-func (r *run) renew(ctx context.Context, token consent.Token, batches []batch) (consent.Token, error) {
-	status, answered := 0, false
+// maxTokens bounds the tokens that one sync tries: a fresh one for each grant, and
+// the next grants.
+const maxTokens = 8
+
+// askAll asks for everybody. What Graph refuses is asked for again, with other tokens
+// and by other grants, within the same sync.
+func (r *run) askAll(ctx context.Context, token consent.Token, batches []batch) *failure {
+	repeated := false
+	for range maxTokens {
+		r.beat.Carrier = string(token.Kind)
+		r.ask(ctx, token, batches)
+		status, answered := refusals(batches)
+		if status == 0 {
+			return nil
+		}
+		if answered { // 401 comes and goes: once more with the same token
+			if repeated {
+				return nil
+			}
+			repeated = true
+			continue
+		}
+		if err := r.Tokens.Refused(ctx, r.tenant.id, token, status); err != nil {
+			r.log.Warn("refusal not noted", "error", err.Error())
+		}
+		// Only the grants are read anew: the head must be the one from before Graph was
+		// asked.
+		if now, err := r.Storage.Now(ctx, r.tenant.id); err == nil {
+			r.now.Grants = now.Grants
+		}
+		next, err := r.Tokens.ReadToken(ctx, r.tenant.id, r.now.Grants)
+		if err != nil {
+			return withoutToken(err)
+		}
+		token = next
+	}
+	return nil
+}
+
+// refusals returns the status by which Graph refused the token for some batches, 0
+// for none, and whether it answered others.
+func refusals(batches []batch) (status int, answered bool) {
 	for _, b := range batches {
 		if refusal, ok := errors.AsType[*graph.Error](b.err); ok && refusal.Refused() {
 			status = refusal.Status
 		}
 		answered = answered || b.err == nil
 	}
-	if status == 0 {
-		return consent.Token{}, nil
-	}
-	if answered {
-		return token, nil
-	}
-	if err := r.Tokens.Refused(ctx, r.tenant.id, token, status); err != nil {
-		r.log.Warn("refusal not noted", "error", err.Error())
-	}
-	return r.Tokens.ReadToken(ctx, r.tenant.id, r.now.Grants)
+	return status, answered
 }
 
 // judge notes pauses and failed batches. It is a failure when none succeeded.

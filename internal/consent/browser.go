@@ -263,14 +263,11 @@ func (s *Service) arriveAdmin(ctx context.Context, app App, form url.Values, flo
 		}
 		g.ClientID, g.Disconnected = app.ClientID, false
 		g.enter(Waiting, now, why{reason: "Microsoft has not spread the consent yet", step: "Nothing: the bridge looks for it by itself for 15 minutes."})
-		g.Since, g.GivenAt, g.CheckedAt = now, now, time.Time{}
+		g.Since, g.GivenAt, g.HeldSince, g.CheckedAt = now, now, time.Time{}, time.Time{}
 		return true
 	})
 	if err == nil {
-		var found verdict
-		if found, err = s.judge(ctx, app, grant, true); err == nil {
-			grant, err = s.store(ctx, app.Tenant, grant, found.grant)
-		}
+		grant, err = s.checkAdmin(ctx, app, grant)
 	}
 	flow.Outcome = Pending
 	if err != nil {

@@ -19,83 +19,112 @@ const patience = 15 * time.Minute
 // callback; after the last one, at every probe.
 var checks = []time.Duration{5 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute}
 
-// due reports whether the admin grant should be proven now.
-func (g Grant) due(now time.Time) bool {
-	if g.State != Waiting {
-		return now.Sub(g.CheckedAt) >= 45*time.Second
-	}
-	for _, after := range checks {
-		if at := g.GivenAt.Add(after); g.CheckedAt.Before(at) {
-			return !now.Before(at)
+// slack is how much earlier than asked for a grant may be proven, so that a timer
+// that ticks a little early does not skip a turn.
+const slack = 15 * time.Second
+
+// due reports whether the admin grant should be proven now, when that is to happen
+// at least this often.
+func (g Grant) due(now time.Time, every time.Duration) bool {
+	if g.State == Waiting {
+		for _, after := range checks {
+			if at := g.GivenAt.Add(after); g.CheckedAt.Before(at) {
+				return !now.Before(at)
+			}
 		}
+		every = min(every, time.Minute)
 	}
-	return now.Sub(g.CheckedAt) >= 45*time.Second
+	return now.Sub(g.CheckedAt) >= every-slack
 }
 
-// verdict is what a fresh app-only token told about the admin grant.
+// verdict is what a fresh app-only token told about the admin grant. mark notes it
+// in a row, whatever that holds by now.
 type verdict struct {
-	grant Grant
-	token Token // when the grant works
+	mark  func(*Grant)
+	at    time.Time // when the token was asked for
+	token Token     // when it may be used; empty otherwise
+}
+
+// of returns the grant as the verdict leaves it.
+func (v verdict) of(g Grant) Grant {
+	v.mark(&g)
+	return g
 }
 
 // judge proves the admin grant with a token that Entra issues now: it must hold a
 // presence role, and with read it must read from Graph too. The answer of the
 // token endpoint alone proves only the credential. Nothing is stored. Errors are
 // those that say nothing about the grant.
-func (s *Service) judge(ctx context.Context, app App, before Grant, read bool) (verdict, error) {
-	g := before
-	g.Kind, g.ClientID = Admin, app.ClientID
+func (s *Service) judge(ctx context.Context, app App, read bool) (verdict, error) {
 	now := s.now()
+	found := func(mark func(*Grant)) verdict { return verdict{at: now, mark: mark} }
 	app, err := s.withCredential(ctx, app)
 	if unset, ok := errors.AsType[*UnsetError](err); ok {
-		g.enter(Unverified, now, unset.why())
-		return verdict{grant: g}, nil
+		return found(func(g *Grant) { g.enter(Unverified, now, unset.why()) }), nil
 	}
 	if err != nil {
 		return verdict{}, err
 	}
 	token, err := s.Issuer.AppToken(ctx, app)
 	if refusal, ok := errors.AsType[*aadsts.Error](err); ok && refusal.Permanent() {
-		g.refused(refusal, now)
-		return verdict{grant: g}, nil
+		return found(func(g *Grant) { g.refused(refusal, now) }), nil
 	}
 	if err != nil {
 		return verdict{}, fmt.Errorf("get a token for the app: %w", err)
 	}
-	held := !token.Readable || slices.Contains(token.Roles, readPresence) || slices.Contains(token.Roles, writePresence)
-	if !held {
-		g.missing(now, token.Roles)
-		return verdict{grant: g}, nil
+	if token.Readable && !slices.Contains(token.Roles, readPresence) && !slices.Contains(token.Roles, writePresence) {
+		return found(func(g *Grant) { g.missing(now, token.Roles) }), nil
 	}
+	status := http.StatusOK
 	if read || !token.Readable {
-		switch status, err := s.Read(ctx, token.Value); {
-		case err == nil && status == http.StatusForbidden && !token.Readable:
-			g.missing(now, nil)
-			return verdict{grant: g}, nil
-		case err == nil && status == http.StatusForbidden:
-			// The role is there; Graph may need some minutes to see it.
-			if now.Sub(g.GivenAt) < patience || g.State == Waiting && now.Sub(g.Since) < patience {
-				g.enter(Waiting, now, why{reason: "Microsoft Graph does not yet accept the permission that Entra granted"})
-			} else {
-				g.enter(Blocked, now, why{code: forbidden, class: aadsts.Policy, reason: "Graph refuses the app's requests although the permission is granted", step: "Look for policies of the tenant that restrict applications."})
-			}
-			return verdict{grant: g}, nil
-		case err != nil && !token.Readable:
-			return verdict{}, fmt.Errorf("prove the app's permission at Graph: %w", err)
-		case !token.Readable && unproven(status):
-			return verdict{}, fmt.Errorf("prove the app's permission at Graph: it answered %d", status)
+		status, err = s.Read(ctx, token.Value)
+	}
+	switch {
+	case token.Readable: // the roles are proof; a Graph that is away says nothing against them
+	case err != nil:
+		return verdict{}, fmt.Errorf("prove the app's permission at Graph: %w", err)
+	case unproven(status):
+		return verdict{}, fmt.Errorf("prove the app's permission at Graph: it answered %d", status)
+	case status == http.StatusForbidden:
+		return found(func(g *Grant) { g.missing(now, nil) }), nil
+	}
+	v := found(func(g *Grant) { g.held(now, token, status) })
+	if status != http.StatusUnauthorized {
+		v.token = Token{Value: token.Value, Expires: token.Expires, Kind: Admin}
+	}
+	return v, nil
+}
+
+// held marks that Entra's token holds a presence role, and what Graph answered to
+// it. Graph may need minutes to see a role that is new, wherever it was granted.
+func (g *Grant) held(now time.Time, token AppToken, status int) {
+	if g.HeldSince.IsZero() {
+		g.HeldSince = now
+		if !g.Works() && g.State != Waiting { // given in the portal: first seen now
+			g.GivenAt = now
 		}
 	}
-	g.enter(Granted, now, why{})
-	if g.GivenAt.IsZero() {
-		g.GivenAt = now // given in the portal: first seen now
-	}
 	g.Permissions = token.Roles
-	if token.Readable && !slices.Contains(token.Roles, readUsers) {
-		g.Reason = readUsers + " is not granted: guests and disabled accounts cannot be told apart"
-		g.NextStep = "Add " + readUsers + " to the app registration, then consent again."
+	switch {
+	case status == http.StatusForbidden && now.Sub(g.HeldSince) < patience:
+		g.enter(Waiting, now, why{reason: "Microsoft Graph does not yet accept the permission that Entra granted", step: "Nothing: the bridge looks again by itself."})
+		return
+	case status == http.StatusForbidden:
+		g.enter(Blocked, now, why{
+			code: forbidden, class: aadsts.Policy, reason: "Graph refuses the app's requests although the permission is granted",
+			step: "Look for policies of the tenant that restrict applications.",
+		})
+		return
+	case status == http.StatusUnauthorized && g.barred():
+		g.CheckedAt = now
+		return
 	}
-	return verdict{grant: g, token: Token{Value: token.Value, Expires: token.Expires, Kind: Admin}}, nil
+	w := why{}
+	if token.Readable && !slices.Contains(token.Roles, readUsers) {
+		w.reason = readUsers + " is not granted: guests and disabled accounts cannot be told apart"
+		w.step = "Add " + readUsers + " to the app registration, then consent again."
+	}
+	g.enter(Granted, now, w)
 }
 
 // unproven reports whether Graph's status says nothing about a permission.
@@ -118,9 +147,9 @@ func (g *Grant) refused(refusal *aadsts.Error, now time.Time) {
 // missing marks that Entra's token holds no presence role.
 func (g *Grant) missing(now time.Time, roles []string) {
 	const step = "Check that the app registration lists " + writePresence + " as an application permission, then open the admin consent."
-	g.Permissions = roles
+	g.Permissions, g.HeldSince = roles, time.Time{}
 	switch {
-	case g.State == Waiting && now.Sub(g.GivenAt) < patience:
+	case g.State == Waiting && (now.Sub(g.GivenAt) < patience || now.Sub(g.Since) < patience):
 		g.CheckedAt = now
 	case g.State == Waiting:
 		g.enter(Required, now, why{class: aadsts.AdminConsent, reason: "Microsoft reported the consent, but no token shows the permission", step: step})
@@ -135,37 +164,35 @@ func (g *Grant) missing(now time.Time, roles []string) {
 	}
 }
 
-// store writes what was found out about before, unless a person consented, or an
-// administrator disconnected the grant, meanwhile.
-func (s *Service) store(ctx context.Context, tenant string, before, found Grant) (Grant, error) {
-	return s.change(ctx, tenant, found, func(g *Grant) bool {
-		if g.ETag != "" && !g.GivenAt.Equal(before.GivenAt) || g.Disconnected != before.Disconnected {
+// store marks the row of the admin grant, unless a person consented or disconnected
+// it since before was read, or another process knows something newer.
+func (s *Service) store(ctx context.Context, tenant string, before Grant, v verdict) (Grant, error) {
+	return s.change(ctx, tenant, Grant{Kind: Admin, ClientID: before.ClientID}, func(g *Grant) bool {
+		if g.ClientID != before.ClientID || !g.GivenAt.Equal(before.GivenAt) || g.Disconnected != before.Disconnected || g.CheckedAt.After(v.at) {
 			return false
 		}
-		etag := g.ETag
-		*g = found
-		g.ETag = etag
+		v.mark(g)
 		return true
 	})
 }
 
-// checkAdmin proves the admin grant when that is due and stores the result.
+// checkAdmin proves the admin grant and stores the result.
 func (s *Service) checkAdmin(ctx context.Context, app App, before Grant) (Grant, error) {
-	if before.Disconnected || !before.due(s.now()) {
+	if before.Disconnected {
 		return before, nil
 	}
-	verdict, err := s.judge(ctx, app, before, true)
+	v, err := s.judge(ctx, app, true)
 	if err != nil {
 		return before, err
 	}
-	stored, err := s.store(ctx, app.Tenant, before, verdict.grant)
+	stored, err := s.store(ctx, app.Tenant, before, v)
 	if err != nil {
 		return before, err
 	}
-	if stored.Works() && verdict.grant.Works() {
+	if stored.Works() && !v.token.Value.Empty() {
 		p := s.slot(app.Tenant, app.ClientID, Admin, "")
 		if p.lock(ctx) == nil {
-			p.token = verdict.token
+			p.accept(v.token)
 			p.unlock()
 		}
 	}
@@ -175,52 +202,87 @@ func (s *Service) checkAdmin(ctx context.Context, app App, before Grant) (Grant,
 // Probe notices what nobody tells the bridge: consent given or removed in the
 // portal, an app registration that was changed, accounts that were enabled again.
 // It is upkeep's duty once a minute, and safe at any time.
-func (s *Service) Probe(ctx context.Context) error {
-	app, err := s.app(ctx)
+func (s *Service) Probe(ctx context.Context) error { return s.probe(ctx, false) }
+
+// ProveNow is [Service.Probe] without waiting for the next turn, as after a new
+// credential: what was refused before is asked for again.
+func (s *Service) ProveNow(ctx context.Context) error { return s.probe(ctx, true) }
+
+func (s *Service) probe(ctx context.Context, now bool) error {
+	integration, _, err := s.Settings.Load(ctx)
+	if err != nil {
+		return err
+	}
+	app, err := appOf(integration)
 	if _, unset := errors.AsType[*UnsetError](err); unset {
 		return nil
 	}
-	if err != nil {
-		return err
+	if now {
+		s.forget(app.Tenant)
 	}
 	grants, err := s.Grants.Grants(ctx, app.Tenant)
 	if err != nil {
 		return fmt.Errorf("read grants: %w", err)
 	}
 	var failures []error
-	admin := Grant{Kind: Admin, ClientID: app.ClientID}
+	admin, every := Grant{Kind: Admin, ClientID: app.ClientID}, integration.ConsentCheckEvery()
 	for _, grant := range ordered(grants) {
-		switch {
-		case grant.ClientID != app.ClientID:
-			// Consent belongs to one app registration.
-			_, err := s.change(ctx, app.Tenant, grant, func(g *Grant) bool {
-				if g.ClientID == app.ClientID || g.Kind == User && g.State == Required {
-					return false
-				}
-				if g.Kind == Admin {
-					*g = Grant{Kind: Admin, ClientID: app.ClientID, State: g.State, History: g.History, ETag: g.ETag}
-				}
-				g.enter(Required, s.now(), why{reason: "the client id was changed", step: "Give consent for the new app registration."})
-				if g.Kind == Admin {
-					g.CheckedAt = time.Time{}
-					admin = *g
-				}
-				return true
-			})
+		if grant.ClientID != app.ClientID {
+			grant, err = s.outdated(ctx, app, grant)
 			failures = append(failures, err)
-		case grant.Kind == Admin:
+		}
+		if grant.Kind == Admin {
 			admin = grant
-		case grant.Disconnected:
-			failures = append(failures, s.erase(ctx, app.Tenant, grant))
-		case grant.Works() || grant.retried() || grant.State == Required && grant.SecretVersion != "":
-			// The last one: the client id was changed, and is the former one again.
-			_, err := s.tokenOf(ctx, app.Tenant, grant)
-			if _, required := errors.AsType[*RequiredError](err); !required {
-				failures = append(failures, err)
-			}
+		} else if grant.ClientID == app.ClientID {
+			failures = append(failures, s.probeUser(ctx, app.Tenant, grant, every))
 		}
 	}
-	_, err = s.checkAdmin(ctx, app, admin)
-	failures = append(failures, err, s.Flows.SweepFlows(ctx, app.Tenant, s.now().Add(-24*time.Hour)))
+	if now || admin.due(s.now(), every) {
+		_, err = s.checkAdmin(ctx, app, admin)
+		failures = append(failures, err)
+	}
+	failures = append(failures, s.Flows.SweepFlows(ctx, app.Tenant, s.now().Add(-24*time.Hour)))
 	return errors.Join(failures...)
+}
+
+// outdated marks a grant that was given to another app registration: consent belongs
+// to one. A person's sign-in is kept, since the former client id may come back.
+func (s *Service) outdated(ctx context.Context, app App, grant Grant) (Grant, error) {
+	return s.change(ctx, app.Tenant, grant, func(g *Grant) bool {
+		if g.ClientID == app.ClientID || g.Kind == User && g.State == Required {
+			return false
+		}
+		if g.Kind == Admin {
+			*g = Grant{Kind: Admin, ClientID: app.ClientID, State: g.State, Disconnected: g.Disconnected, History: g.History, ETag: g.ETag}
+		}
+		if g.Disconnected {
+			return true
+		}
+		g.enter(Required, s.now(), why{reason: "the client id was changed", step: "Give consent for the new app registration."})
+		if g.Kind == Admin {
+			g.CheckedAt = time.Time{}
+		}
+		return true
+	})
+}
+
+// minUserCheck is the shortest time between two proofs of a person's sign-in that
+// works: each is an entry in Entra's sign-in log.
+const minUserCheck = 5 * time.Minute
+
+// probeUser looks at one person's sign-in: one that works is refreshed now and then,
+// so that a consent that was withdrawn is noticed, and one that was refused is tried
+// again.
+func (s *Service) probeUser(ctx context.Context, tenant string, grant Grant, every time.Duration) error {
+	switch {
+	case grant.Disconnected:
+		return s.erase(ctx, tenant, grant)
+	case grant.Works(), grant.retried():
+	case grant.State == Required && grant.SecretVersion != "": // its client id was changed, and is the former one again
+	default:
+		return nil
+	}
+	anew := grant.Works() && s.now().Sub(grant.CheckedAt) >= max(every, minUserCheck)-slack
+	_, err := s.tokenOf(ctx, tenant, grant, anew)
+	return passing(err)
 }

@@ -83,6 +83,9 @@ type Grant struct {
 	SecretVersion string    `json:"secretVersion,omitempty"`
 	// StoredAt is when that version was written to Key Vault.
 	StoredAt time.Time `json:"storedAt,omitzero"`
+	// HeldSince is when a fresh token first held a presence role that it holds since;
+	// of the admin grant only.
+	HeldSince time.Time `json:"heldSince,omitzero"`
 	// CredentialEnds is when the credential of the app registration ends, zero when
 	// that is unknown or never; of the admin grant only.
 	CredentialEnds time.Time `json:"credentialEnds,omitzero"`

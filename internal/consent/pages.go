@@ -10,6 +10,7 @@ import (
 
 	"procallteams/internal/page"
 	"procallteams/internal/problem"
+	"procallteams/internal/settings"
 )
 
 //go:embed pages/consent.html
@@ -162,6 +163,9 @@ func (s *Service) watched(ctx context.Context, app App) Grant {
 	}
 	for _, g := range grants {
 		if g.Kind == Admin && g.ClientID == app.ClientID {
+			if !g.due(s.now(), settings.DefaultConsentCheck) {
+				return g
+			}
 			checked, err := s.checkAdmin(ctx, app, g)
 			if err != nil {
 				s.Log.WarnContext(ctx, "admin consent not checked", "error", err.Error())

@@ -42,7 +42,6 @@ func (s *Service) refresh(ctx context.Context, tenant string, grant Grant, p *sl
 		}
 		tokens, err := s.redeemStored(ctx, app, grant)
 		if err == nil {
-			p.doubts = 0
 			return s.refreshed(ctx, tenant, grant, tokens)
 		}
 		refusal, ok := errors.AsType[*aadsts.Error](err)
@@ -116,7 +115,7 @@ func (s *Service) refreshed(ctx context.Context, tenant string, grant Grant, tok
 		switch status, err := s.Read(ctx, token.Value); {
 		case err != nil:
 			return Token{}, fmt.Errorf("prove the account's permission at Graph: %w", err)
-		case status == http.StatusForbidden:
+		case status == http.StatusForbidden, status == http.StatusUnauthorized:
 			return Token{}, grant.required(nil)
 		case unproven(status):
 			return Token{}, fmt.Errorf("prove the account's permission at Graph: it answered %d", status)
@@ -235,7 +234,7 @@ func (s *Service) connect(ctx context.Context, app App, who SignedIn) (Grant, er
 	s.tidy(ctx, name, version)
 	p := s.slot(app.Tenant, app.ClientID, User, account)
 	if p.lock(ctx) == nil {
-		p.token, p.refused = Token{Value: who.Access, Expires: who.Expires, Kind: User, Account: account}, nil
+		p.accept(Token{Value: who.Access, Expires: who.Expires, Kind: User, Account: account})
 		p.unlock()
 	}
 	return grant, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -18,9 +17,6 @@ const (
 	readUsers     = "User.Read.All"
 )
 
-// forbidden is Graph's code for a request that the permission does not allow.
-const forbidden = "Forbidden"
-
 // early is how long before its end an access token is replaced.
 const early = 5 * time.Minute
 
@@ -30,14 +26,38 @@ type slot struct {
 	busy chan struct{}
 	// The fields below belong to whoever holds busy.
 	token Token
-	// refused is the last permanent refusal, of that version of the sign-in.
+	// refused is why there is no new token, of that version of the sign-in; until
+	// then nobody is asked again.
 	refused error
 	version string
-	at      time.Time
+	until   time.Time
+	// failures counts answers in a row that say nothing about the grant.
+	failures int
 	// doubts counts refusals that mean something only when they repeat; doubted
-	// is when the first of them came.
-	doubts  int
-	doubted time.Time
+	// is when the first of them came. rejected and rejectedAt likewise for tokens
+	// that Graph answered with 401, and rejection is when the latest of them came.
+	doubts, rejected               int
+	doubted, rejectedAt, rejection time.Time
+}
+
+// accept keeps a token that Entra issued now.
+func (p *slot) accept(token Token) {
+	p.token, p.refused, p.failures, p.doubts = token, nil, 0, 0
+}
+
+// rest leaves a version of a sign-in alone for some time, because of err.
+func (p *slot) rest(err error, version string, now time.Time, pause time.Duration) {
+	p.refused, p.version, p.until = err, version, now.Add(pause)
+}
+
+// rests reports whether a grant is to be left alone. A row that says granted after a
+// refusal was restored by another process, or by a person.
+func (p *slot) rests(g Grant, now time.Time) bool {
+	if p.refused == nil || p.version != g.SecretVersion || !now.Before(p.until) {
+		return false
+	}
+	_, marked := errors.AsType[*RequiredError](p.refused)
+	return !marked || !g.Works()
 }
 
 func (s *Service) slot(tenant, clientID string, kind Kind, account string) *slot {
@@ -98,26 +118,32 @@ func (s *Service) WriteToken(ctx context.Context, tenant string, grants []Grant)
 	return s.token(ctx, tenant, grants, Writing)
 }
 
+// passing leaves out an error that is in a grant's row already.
+func passing(err error) error {
+	if _, marked := errors.AsType[*RequiredError](err); marked {
+		return nil
+	}
+	return err
+}
+
 func (s *Service) token(ctx context.Context, tenant string, grants []Grant, use Use) (Token, error) {
 	grants = ordered(grants)
-	var passing []error // may be cured by time
+	var failures []error // that may be cured by time
 	for _, grant := range grants {
 		if !use.allowedBy(grant) || !grant.Works() && !grant.retried() {
 			continue
 		}
-		token, err := s.tokenOf(ctx, tenant, grant)
+		token, err := s.tokenOf(ctx, tenant, grant, false)
 		if err == nil {
 			return token, nil
 		}
 		if ctx.Err() != nil {
 			return Token{}, fmt.Errorf("get a token for Graph: %w", ctx.Err())
 		}
-		if _, required := errors.AsType[*RequiredError](err); !required {
-			passing = append(passing, err)
-		}
+		failures = append(failures, passing(err))
 	}
-	if len(passing) > 0 {
-		return Token{}, fmt.Errorf("get a token for Graph: %w", errors.Join(passing...))
+	if err := errors.Join(failures...); err != nil {
+		return Token{}, fmt.Errorf("get a token for Graph: %w", err)
 	}
 	// The rows may be newer than what was handed in, by what was just found out.
 	if fresh, err := s.Grants.Grants(ctx, tenant); err == nil {
@@ -135,9 +161,6 @@ func (s *Service) token(ctx context.Context, tenant string, grants []Grant, use 
 func (g Grant) retried() bool {
 	return g.Kind == User && g.SecretVersion != "" && (g.State == Reauthorize || g.State == Blocked || g.State == Unverified)
 }
-
-// barred reports whether Graph refuses an account although Entra gives it tokens.
-func (g Grant) barred() bool { return g.Kind == User && g.State == Blocked && g.Code == forbidden }
 
 // required says what is missing: the refusal of the grant that would be best.
 func required(kind Kind, grants []Grant) *RequiredError {
@@ -166,111 +189,93 @@ func (g Grant) required(refusal error) *RequiredError {
 	return &RequiredError{Kind: g.Kind, Cause: cause, Code: g.Code, Since: g.Since, Step: g.NextStep, refusal: refusal}
 }
 
-// tokenOf returns the token of one grant, from memory or from Entra.
-func (s *Service) tokenOf(ctx context.Context, tenant string, grant Grant) (Token, error) {
+// tokenOf returns the token of one grant, from memory or, anew, from Entra. While
+// Entra is in trouble a token in memory serves to its end.
+func (s *Service) tokenOf(ctx context.Context, tenant string, grant Grant, anew bool) (Token, error) {
 	p := s.slot(tenant, grant.ClientID, grant.Kind, grant.Account.ObjectID)
 	if err := p.lock(ctx); err != nil {
 		return Token{}, err
 	}
 	defer p.unlock()
-	if !p.token.Value.Empty() && grant.Works() && p.token.Expires.Sub(s.Now()) > early {
+	lasts := func(spare time.Duration) bool {
+		return grant.Works() && !p.token.Value.Empty() && p.token.Expires.Sub(s.Now()) > spare
+	}
+	if lasts(early) && !anew {
 		return p.token, nil
 	}
-	// A row that says granted was restored by another process, or by a person.
-	if p.refused != nil && !grant.Works() && p.version == grant.SecretVersion && s.Now().Sub(p.at) < pause(p.refused) {
-		return Token{}, p.refused
+	err := p.refused
+	if !p.rests(grant, s.Now()) {
+		var token Token
+		if token, err = s.ask(ctx, tenant, grant, p); err == nil {
+			p.accept(token)
+			return token, nil
+		}
+		if ctx.Err() == nil {
+			p.rest(err, grant.SecretVersion, s.Now(), p.pause(err))
+		}
 	}
-	var token Token
-	var err error
-	if grant.Kind == Admin {
-		token, err = s.appToken(ctx, tenant, grant)
-	} else {
-		token, err = s.refresh(ctx, tenant, grant, p)
+	if _, marked := errors.AsType[*RequiredError](err); marked {
+		p.token = Token{}
+	} else if lasts(spareTime) && !anew {
+		return p.token, nil
 	}
-	p.token, p.refused = token, nil
-	if _, required := errors.AsType[*RequiredError](err); required {
-		p.refused, p.at, p.version = err, s.Now(), grant.SecretVersion
-	}
-	return token, err
+	return Token{}, err
 }
 
-// pause is how long a process leaves a permanent refusal alone. A wrong client
-// secret is cured on our own page, so it is looked at more often, and what Graph
-// refuses costs Entra little.
-func pause(refused error) time.Duration {
-	if missing, ok := errors.AsType[*RequiredError](refused); ok && missing.Code == forbidden {
-		return 45 * time.Second
+// spareTime is what a token must last for to be used at all.
+const spareTime = 30 * time.Second
+
+func (s *Service) ask(ctx context.Context, tenant string, grant Grant, p *slot) (Token, error) {
+	if grant.Kind == Admin {
+		return s.appToken(ctx, tenant, grant)
 	}
-	if refusal, ok := errors.AsType[*aadsts.Error](refused); ok && refusal.Class == aadsts.Credential {
-		return time.Minute
-	}
-	return 5 * time.Minute
+	return s.refresh(ctx, tenant, grant, p)
 }
+
+// pause is how long a process leaves a grant alone after err. A wrong client secret
+// is cured on our own page, so it is looked at more often, and what Graph forbids
+// costs Entra little. An Entra that is in trouble is asked less and less often.
+func (p *slot) pause(err error) time.Duration {
+	refusal, entra := errors.AsType[*aadsts.Error](err)
+	missing, marked := errors.AsType[*RequiredError](err)
+	switch {
+	case marked && missing.Code == forbidden:
+		return 45 * time.Second
+	case marked && entra && refusal.Class == aadsts.Credential:
+		return time.Minute
+	case marked, entra && refusal.Has(loop):
+		return 5 * time.Minute
+	case entra && refusal.Permanent(): // in doubt
+		return 40 * time.Second
+	case entra:
+		p.failures++
+		return backoff[min(p.failures, len(backoff))-1]
+	}
+	return 0
+}
+
+// backoff is how long Entra is left alone after so many answers in a row that say
+// nothing.
+var backoff = []time.Duration{0, 0, 15 * time.Second, 30 * time.Second, time.Minute}
+
+// loop is Entra's number for the same request too often; it wants five minutes
+// without one.
+const loop = 50196
 
 // appToken gets a fresh app-only token for a grant that worked.
 func (s *Service) appToken(ctx context.Context, tenant string, grant Grant) (Token, error) {
-	verdict, err := s.judge(ctx, App{Tenant: tenant, ClientID: grant.ClientID}, grant, false)
+	v, err := s.judge(ctx, App{Tenant: tenant, ClientID: grant.ClientID}, false)
 	if err != nil {
 		return Token{}, err
 	}
-	if verdict.grant.State != grant.State {
-		if _, err := s.store(ctx, tenant, grant, verdict.grant); err != nil {
+	found := v.of(grant)
+	if found.State != grant.State {
+		if _, err := s.store(ctx, tenant, grant, v); err != nil {
 			return Token{}, err
 		}
 	}
-	if !verdict.grant.Works() {
-		return Token{}, verdict.grant.required(nil)
+	if !found.Works() {
+		return Token{}, found.required(nil)
 	}
-	return verdict.token, nil
-}
-
-// Refused tells that Graph answered token with status 401 or 403. The token is
-// dropped; after a 403 the grant is proven anew with a fresh one, and marked when
-// it does not work any more.
-func (s *Service) Refused(ctx context.Context, tenant string, token Token, status int) error {
-	grants, err := s.Grants.Grants(ctx, tenant)
-	if err != nil {
-		return fmt.Errorf("read grants: %w", err)
-	}
-	for _, grant := range grants {
-		if grant.Kind != token.Kind || grant.Account.ObjectID != token.Account {
-			continue
-		}
-		p := s.slot(tenant, grant.ClientID, grant.Kind, grant.Account.ObjectID)
-		if err := p.lock(ctx); err != nil {
-			return err
-		}
-		if p.token.Value.Equal(token.Value) {
-			p.token = Token{}
-		}
-		p.unlock()
-		if status != http.StatusForbidden {
-			return nil
-		}
-		if grant.Kind == Admin {
-			verdict, err := s.judge(ctx, App{Tenant: tenant, ClientID: grant.ClientID}, grant, true)
-			if err != nil {
-				return err
-			}
-			_, err = s.store(ctx, tenant, grant, verdict.grant)
-			return err
-		}
-		// A fresh token names the scopes that are left; with all of them there it
-		// is Graph that refuses this account.
-		if _, err := s.tokenOf(ctx, tenant, grant); err != nil {
-			if _, marked := errors.AsType[*RequiredError](err); marked {
-				return nil
-			}
-			return err
-		}
-		_, err := s.change(ctx, tenant, grant, func(g *Grant) bool {
-			g.enter(Blocked, s.now(), why{
-				code: forbidden, class: aadsts.Tenant, reason: "Graph refuses this account's requests although the permission is there",
-				step: "Check that the account has a Teams licence, or sign in with another account.",
-			})
-			return true
-		})
-		return err
-	}
-	return nil
+	return v.token, nil
 }
