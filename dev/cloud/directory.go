@@ -15,6 +15,16 @@ const (
 	ClientID = "c0470500-0000-4000-8000-0000000000aa"
 )
 
+// foreign is another organization's tenant with an account, for who wants to see
+// what a wrong choice leads to.
+var foreign = struct {
+	tenant  entra.Tenant
+	account entra.User
+}{
+	entra.Tenant{ID: "fab00000-0000-4000-8000-000000000001", Domain: "fabrikam.com"},
+	entra.User{TenantID: "fab00000-0000-4000-8000-000000000001", ObjectID: "fab00000-0000-4000-8000-000000000101", UPN: "eva.extern@fabrikam.com", Name: "Eva Extern"},
+}
+
 // bridgeIdentity is the managed identity that the handler runs with.
 const bridgeIdentity = "c0470500-0000-4000-8000-0000000000bb"
 
@@ -54,6 +64,12 @@ func (c *Cloud) populate(o Options) error {
 			return err
 		}
 		c.Graph.AddUser(graph.User{ID: a.ObjectID, UserPrincipalName: a.UPN, DisplayName: a.Name, Mail: a.UPN})
+	}
+	if err := c.Entra.AddTenant(foreign.tenant); err != nil {
+		return err
+	}
+	if err := c.Entra.AddUser(foreign.account); err != nil {
+		return err
 	}
 	if o.Members {
 		c.Graph.AddMembers(o.Users)

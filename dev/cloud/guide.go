@@ -38,7 +38,8 @@ func (c *Cloud) Guide(ctx context.Context, prepared bool) string {
 	line("  2. Teams      %s/   change somebody's presence", c.TeamsPage)
 	line("  3. UCServer   %s/   shows what ProCall knows; start and end calls there", c.UCServerPage)
 	line("                %s/users   its users, and what the bridge says of each", c.UCServerPage)
-	line("  4. Entra      %s/   grant and revoke as in the portal, disable accounts", c.EntraPages)
+	line("  4. Entra      %s/   play what goes wrong in real tenants: consent withdrawn, a password reset,", c.EntraPages)
+	line("                a policy, an expired secret, an outage; each with an undo. Then look at the console.")
 	line("")
 	return b.String()
 }

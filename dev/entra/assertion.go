@@ -127,6 +127,9 @@ func (s *Simulator) authenticateFederated(a *app, given assertion) *refusal {
 		if s.now().Before(a.federatedSince[f]) {
 			continue
 		}
+		if a.mismatched {
+			f.Subject += "0"
+		}
 		found := f.compare(given)
 		if found.number == 0 {
 			return s.authenticateIdentity(a, given)

@@ -1,6 +1,7 @@
 package entra
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -32,7 +33,10 @@ type attempt struct {
 	method      string
 	prompt      string
 	hint        string
+	claims      string
 	begun       time.Time
+	picked      *user // chosen, not yet signed in
+	factored    bool  // gave a second factor
 	session     *browserSession
 }
 
@@ -109,6 +113,10 @@ func (s *Simulator) readAuthorize(a *attempt, form url.Values) *refusal {
 	if !slices.Contains([]string{"", "login", "none", "consent", "select_account"}, a.prompt) {
 		return refuse(90023, "Unsupported 'prompt' value.")
 	}
+	a.claims = form.Get("claims")
+	if a.claims != "" && !json.Valid([]byte(a.claims)) {
+		return refuse(50148, "The claims parameter is not valid JSON.")
+	}
 	a.challenge, a.method = form.Get("code_challenge"), form.Get("code_challenge_method")
 	if a.challenge != "" && a.method == "" {
 		a.method = "plain"
@@ -151,24 +159,16 @@ func (s *Simulator) proceed(w http.ResponseWriter, r *http.Request, a *attempt) 
 		s.callbackCode(w, a)
 	case a.prompt == "none":
 		s.callbackError(w, a, a.app.notConsented().as("consent_required"))
-	case missing && !u.Admin && (a.app.tenant.consentOff || a.needsAdmin()):
+	case missing && a.needsApproval(u):
 		s.approvalPage(w, a)
 	default:
 		s.consentPage(w, a)
 	}
 }
 
-// refusesSignIn holds an account against policy at the sign-in page.
-func (a *attempt) refusesSignIn(u *user) *refusal {
-	switch {
-	case u.disabled:
-		return refuse(50057, "The user account is disabled.")
-	case u.blocked:
-		return refuse(53003, "Access has been blocked by Conditional Access policies. The access policy does not allow token issuance.")
-	case a.app.assigned != nil && !a.app.assigned[u.ObjectID]:
-		return a.app.unassigned(u)
-	}
-	return nil
+// needsApproval reports whether a person may not consent to what is asked.
+func (a *attempt) needsApproval(u *user) bool {
+	return !u.Admin && (a.app.tenant.consentOff || a.app.risky || a.needsAdmin())
 }
 
 func (a *attempt) needsAdmin() bool {
@@ -186,7 +186,7 @@ func (s *Simulator) callbackCode(w http.ResponseWriter, a *attempt) {
 	s.codes[code] = &codeGrant{
 		refreshGrant: refreshGrant{
 			app: a.app, user: u, scopes: a.scopes, issued: s.now(),
-			revocations: a.session.revocations, demands: a.session.demands,
+			revocations: a.session.revocations, demands: a.session.demands, claims: a.claims,
 		},
 		redirectURI: a.redirectURI, challenge: a.challenge, method: a.method, nonce: a.nonce,
 	}

@@ -24,6 +24,7 @@ type Command struct {
 	On      bool      `json:"on"`
 	Also    bool      `json:"also"`    // user-consent: the approval workflow
 	Seconds float64   `json:"seconds"` // durations
+	Word    string    `json:"word"`    // OAuth's error
 	Secret  string    `json:"secret"`
 	Expires time.Time `json:"expires"`
 	// Federated replaces the federated identity credentials; Certificates, each in
@@ -32,20 +33,20 @@ type Command struct {
 	Certificates []string    `json:"certificates"`
 }
 
-func (c Command) certificates() ([]*x509.Certificate, error) {
+func (s *Simulator) controlCertificates(c Command) error {
 	var list []*x509.Certificate
 	for _, text := range c.Certificates {
 		block, _ := pem.Decode([]byte(text))
 		if block == nil {
-			return nil, errors.New("a certificate is not in PEM")
+			return errors.New("a certificate is not in PEM")
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("read certificate: %w", err)
+			return fmt.Errorf("read certificate: %w", err)
 		}
 		list = append(list, certificate)
 	}
-	return list, nil
+	return s.SetCertificates(c.Tenant, c.Client, list...)
 }
 
 func (c Command) duration() time.Duration { return time.Duration(c.Seconds * float64(time.Second)) }
@@ -55,44 +56,78 @@ func (s *Simulator) commands() map[string]func(Command) error {
 	done := func(do func(Command)) func(Command) error {
 		return func(c Command) error { do(c); return nil }
 	}
+	ofUser := func(do func(string) error) func(Command) error {
+		return func(c Command) error { return do(c.User) }
+	}
+	switchUser := func(do func(string, bool) error) func(Command) error {
+		return func(c Command) error { return do(c.User, c.On) }
+	}
+	ofApp := func(do func(tenant, client string) error) func(Command) error {
+		return func(c Command) error { return do(c.Tenant, c.Client) }
+	}
+	switchApp := func(do func(tenant, client string, on bool) error) func(Command) error {
+		return func(c Command) error { return do(c.Tenant, c.Client, c.On) }
+	}
 	return map[string]func(Command) error{
 		"grant-application":  func(c Command) error { return s.GrantApplication(c.Tenant, c.Client, c.Names...) },
 		"revoke-application": func(c Command) error { return s.RevokeApplication(c.Tenant, c.Client, c.Names...) },
 		"grant-delegated":    func(c Command) error { return s.GrantDelegated(c.Tenant, c.Client, c.User, c.Names...) },
 		"revoke-delegated":   func(c Command) error { return s.RevokeDelegated(c.Tenant, c.Client, c.User, c.Names...) },
-		"secret":             func(c Command) error { return s.SetSecret(c.Tenant, c.Client, c.Secret, c.Expires) },
-		"add-secret":         func(c Command) error { return s.AddSecret(c.Tenant, c.Client, c.Secret, c.Expires) },
-		"remove-secret":      func(c Command) error { return s.RemoveSecret(c.Tenant, c.Client, c.Secret) },
-		"expire-secrets":     func(c Command) error { return s.ExpireSecrets(c.Tenant, c.Client) },
-		"renew-secrets":      func(c Command) error { return s.RenewSecrets(c.Tenant, c.Client) },
-		"federated":          func(c Command) error { return s.SetFederated(c.Tenant, c.Client, c.Federated...) },
-		"certificates": func(c Command) error {
-			list, err := c.certificates()
-			if err != nil {
-				return err
-			}
-			return s.SetCertificates(c.Tenant, c.Client, list...)
-		},
-		"federated-delay":    done(func(c Command) { s.SetFederatedDelay(c.duration()) }),
-		"app-enabled":        func(c Command) error { return s.SetAppEnabled(c.Tenant, c.Client, c.On) },
-		"assignment":         func(c Command) error { return s.RequireAssignment(c.Tenant, c.Client, c.Names...) },
-		"remove-app":         func(c Command) error { return s.RemoveApp(c.Tenant, c.Client) },
-		"revoke-sessions":    func(c Command) error { return s.RevokeSessions(c.User) },
-		"reset-password":     func(c Command) error { return s.ResetPassword(c.User) },
-		"change-password":    func(c Command) error { return s.ChangePassword(c.User) },
-		"disable":            func(c Command) error { return s.Disable(c.User) },
-		"enable":             func(c Command) error { return s.Enable(c.User) },
-		"remove-user":        func(c Command) error { return s.RemoveUser(c.User) },
-		"require-mfa":        func(c Command) error { return s.RequireMFA(c.User) },
-		"conditional-access": func(c Command) error { return s.ConditionalAccess(c.User, c.On) },
-		"expire-grant":       func(c Command) error { return s.ExpireGrant(c.User) },
 		"user-consent":       func(c Command) error { return s.SetUserConsentPolicy(c.Tenant, c.On, c.Also) },
-		"roll-keys":          func(Command) error { return s.RollKeys() },
+		"approve-requests":   ofApp(s.ApproveRequests),
+		"deny-requests":      ofApp(s.DenyRequests),
+		"risky":              switchApp(s.SetRisky),
 		"suppress-callback":  done(func(c Command) { s.SuppressCallback(c.On) }),
 		"decline-next":       done(func(Command) { s.DeclineNext() }),
 		"consent-delay":      done(func(c Command) { s.SetConsentDelay(c.duration()) }),
-		"token-lifetime":     done(func(c Command) { s.SetTokenLifetime(c.duration()) }),
-		"clear-faults":       done(func(Command) { s.ClearFaults() }),
+
+		"secret":               func(c Command) error { return s.SetSecret(c.Tenant, c.Client, c.Secret, c.Expires) },
+		"add-secret":           func(c Command) error { return s.AddSecret(c.Tenant, c.Client, c.Secret, c.Expires) },
+		"remove-secret":        func(c Command) error { return s.RemoveSecret(c.Tenant, c.Client, c.Secret) },
+		"expire-secrets":       ofApp(s.ExpireSecrets),
+		"renew-secrets":        ofApp(s.RenewSecrets),
+		"federated":            func(c Command) error { return s.SetFederated(c.Tenant, c.Client, c.Federated...) },
+		"federated-delay":      done(func(c Command) { s.SetFederatedDelay(c.duration()) }),
+		"mismatch-federated":   switchApp(s.MismatchFederated),
+		"certificates":         s.controlCertificates,
+		"app-enabled":          switchApp(s.SetAppEnabled),
+		"assignment":           func(c Command) error { return s.RequireAssignment(c.Tenant, c.Client, c.Names...) },
+		"remove-app":           ofApp(s.RemoveApp),
+		"restore-app":          ofApp(s.RestoreApp),
+		"remove-principal":     ofApp(s.RemovePrincipal),
+		"restore-principal":    ofApp(s.RestorePrincipal),
+		"remove-redirect-uris": switchApp(s.RemoveRedirectURIs),
+
+		"change-password":         ofUser(s.ChangePassword),
+		"self-service-reset":      ofUser(s.SelfServiceReset),
+		"expire-password":         ofUser(s.ExpirePassword),
+		"reset-password":          ofUser(s.ResetPassword),
+		"reset-password-in-azure": ofUser(s.ResetPasswordInAzure),
+		"revoke-sessions":         ofUser(s.RevokeSessions),
+		"disable":                 ofUser(s.Disable),
+		"enable":                  ofUser(s.Enable),
+		"remove-user":             ofUser(s.RemoveUser),
+		"restore-user":            ofUser(s.RestoreUser),
+		"expire-grant":            ofUser(s.ExpireGrant),
+
+		"require-mfa":           ofUser(s.RequireMFA),
+		"age-mfa":               ofUser(s.AgeMFA),
+		"require-registration":  ofUser(s.RequireRegistration),
+		"end-sign-in-frequency": ofUser(s.EndSignInFrequency),
+		"drop-demands":          ofUser(s.DropDemands),
+		"challenge-claims":      switchUser(s.ChallengeClaims),
+		"conditional-access":    switchUser(s.ConditionalAccess),
+		"block-servers":         switchUser(s.BlockServers),
+		"require-device":        switchUser(s.RequireDevice),
+		"block-risk":            switchUser(s.BlockRisk),
+		"blocked-word":          done(func(c Command) { s.SetBlockedWord(c.Word) }),
+
+		"legacy-cancel":        done(func(c Command) { s.SetLegacyCancel(c.Word) }),
+		"unknown-tenant-error": done(func(c Command) { s.SetUnknownTenantError(c.Word) }),
+		"roll-keys":            func(Command) error { return s.RollKeys() },
+		"token-lifetime":       done(func(c Command) { s.SetTokenLifetime(c.duration()) }),
+		"clear-faults":         done(func(Command) { s.ClearFaults() }),
+		"quiet":                done(func(Command) { s.Quiet() }),
 	}
 }
 
@@ -136,9 +171,11 @@ func decodeThen[T any](r *http.Request, do func(T) error) error {
 	return do(value)
 }
 
-// state is what GET /_control/state and the menu show: no secrets.
+// state is what GET /_control/state shows: no secrets.
 type state struct {
-	Tenants  []tenantState  `json:"tenants"`
+	Tenants []tenantState `json:"tenants"`
+	// On names the obstacles that stand in the way now, with whose they are.
+	On       []string       `json:"on"`
 	Grants   map[string]int `json:"tokenRequests"`
 	Requests map[string]int `json:"requests"`
 }
@@ -169,13 +206,19 @@ type appState struct {
 func (s *Simulator) state() state {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := state{Grants: maps.Clone(s.grants), Requests: maps.Clone(s.requests)}
+	st := state{Grants: maps.Clone(s.grants), Requests: maps.Clone(s.requests), On: []string{}}
+	for _, o := range s.standing() {
+		st.On = append(st.On, o.name+" "+o.whose)
+	}
 	for _, t := range s.tenants {
 		ts := tenantState{Tenant: t.Tenant, UserConsent: !t.consentOff}
 		for _, u := range t.present() {
-			ts.Users = append(ts.Users, userState{User: u.User, Disabled: u.disabled, Blocked: u.blocked})
+			ts.Users = append(ts.Users, userState{User: u.User, Disabled: u.disabled, Blocked: u.block != nil})
 		}
 		for _, a := range t.apps {
+			if !a.removedAt.IsZero() {
+				continue
+			}
 			as := appState{
 				ClientID: a.ClientID, Name: a.Name, Disabled: a.disabled,
 				Application: slices.Sorted(maps.Keys(a.roles)), Everyone: slices.Sorted(maps.Keys(a.everyone)),
@@ -193,25 +236,4 @@ func (s *Simulator) state() state {
 
 func (s *Simulator) serveState(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, s.state())
-}
-
-func (s *Simulator) serveMenu(w http.ResponseWriter, _ *http.Request) {
-	render(w, http.StatusOK, "menu.html", s.state())
-}
-
-// serveMenuAction runs a switch of the menu.
-func (s *Simulator) serveMenuAction(w http.ResponseWriter, r *http.Request) {
-	do := s.commands()[r.FormValue("action")]
-	if do == nil {
-		http.Error(w, "no such action", http.StatusNotFound)
-		return
-	}
-	err := do(Command{
-		Tenant: r.FormValue("tenant"), Client: r.FormValue("client"), User: r.FormValue("user"), On: r.FormValue("on") != "",
-	})
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

@@ -86,6 +86,12 @@ func (s *Simulator) SetFederated(tenantID, clientID string, credentials ...Feder
 	})
 }
 
+// MismatchFederated lets somebody have mistyped the subject of every federated
+// identity credential (700213), or corrects it.
+func (s *Simulator) MismatchFederated(tenantID, clientID string, on bool) error {
+	return s.changeApp(tenantID, clientID, func(a *app) error { a.mismatched = on; return nil })
+}
+
 // SetFederatedDelay is how long after [Simulator.SetFederated] a new federated
 // identity credential is not known yet; some minutes have been seen.
 func (s *Simulator) SetFederatedDelay(d time.Duration) {

@@ -77,28 +77,59 @@ type tenant struct {
 
 type user struct {
 	User
-	tenant   *tenant
-	disabled bool
-	blocked  bool // Conditional Access refuses every sign-in and refresh
-	removed  bool
-	// Each revocation and each new demand for MFA starts a generation; sign-ins of
-	// an older one no longer count. Counters, not times: a test's clock may stand.
+	tenant    *tenant
+	disabled  bool
+	removedAt time.Time // zero: not deleted
+	password  passwordState
+	block     *block // of Conditional Access; nil lets the account through
+	demand    demand
+	// contextClaims is the claims challenge that a sign-in must answer before it
+	// gives tokens; empty: none.
+	contextClaims string
+	// Each revocation and each new demand starts a generation; sign-ins of an older
+	// one no longer count. Counters, not times: a test's clock may stand.
 	revocations, demands int
+	revokedAt            time.Time
+	// critical counts the events that end tokens of clients that handle claims
+	// challenges.
+	critical int
 }
 
+// app is a registration with its enterprise application.
 type app struct {
 	App
-	tenant    *tenant
-	principal string // object id of the service principal
+	enterprise
+	tenant  *tenant
+	former  *enterprise // deleted, may be restored
+	secrets []clientSecret
+	// federatedSince is when each federated identity credential begins to count.
+	federatedSince map[Federated]time.Time
+	mismatched     bool // somebody edited the subject of the federated credentials
+	unredirected   bool // somebody removed the redirect URIs
+	risky          bool
+	removedAt      time.Time
+}
+
+// enterprise is the enterprise application: what a tenant has of an app.
+type enterprise struct {
+	principal string // object id of the service principal; empty: there is none
 	disabled  bool
 	everyone  map[string]bool            // delegated scopes granted tenant-wide (AllPrincipals)
 	personal  map[string]map[string]bool // delegated scopes by user (Principal)
 	roles     map[string]time.Time       // application permissions and when new tokens show them
 	assigned  map[string]bool            // nil: no assignment required
-	asked     map[string]bool            // users who sent an approval request
-	secrets   []clientSecret
-	// federatedSince is when each federated identity credential begins to count.
-	federatedSince map[Federated]time.Time
+	asked     map[string][]string        // what users asked administrators to approve
+	removedAt time.Time
+}
+
+// provision makes an enterprise application where there is none.
+func (a *app) provision() {
+	if a.principal == "" {
+		a.enterprise = enterprise{
+			principal: guid(), everyone: map[string]bool{}, personal: map[string]map[string]bool{},
+			roles: map[string]time.Time{}, asked: map[string][]string{},
+		}
+	}
 }
 
 var (
@@ -162,11 +193,8 @@ func (s *Simulator) AddApp(a App) error {
 			return fmt.Errorf("add app: Graph has no application permission %q", name)
 		}
 	}
-	registered := &app{
-		App: a, tenant: t, principal: guid(),
-		everyone: map[string]bool{}, personal: map[string]map[string]bool{},
-		roles: map[string]time.Time{}, asked: map[string]bool{},
-	}
+	registered := &app{App: a, tenant: t}
+	registered.provision()
 	s.addSecret(registered, a.Secret, a.SecretExpires)
 	t.apps = append(t.apps, registered)
 	return nil
@@ -207,11 +235,11 @@ func (s *Simulator) tenant(name string) *tenant {
 	return nil
 }
 
-// user finds an account that is not removed by object id, nil when there is none.
+// user finds an account that is not deleted by object id, nil when there is none.
 func (s *Simulator) user(oid string) *user {
 	for _, t := range s.tenants {
 		for _, u := range t.users {
-			if u.ObjectID == oid && !u.removed {
+			if u.ObjectID == oid && u.removedAt.IsZero() {
 				return u
 			}
 		}
@@ -219,9 +247,10 @@ func (s *Simulator) user(oid string) *user {
 	return nil
 }
 
+// app finds a registration that is not deleted, nil when there is none.
 func (t *tenant) app(clientID string) *app {
 	for _, a := range t.apps {
-		if strings.EqualFold(a.ClientID, clientID) {
+		if strings.EqualFold(a.ClientID, clientID) && a.removedAt.IsZero() {
 			return a
 		}
 	}
@@ -230,12 +259,15 @@ func (t *tenant) app(clientID string) *app {
 
 // present lists the accounts that can be picked.
 func (t *tenant) present() []*user {
-	return slices.DeleteFunc(slices.Clone(t.users), func(u *user) bool { return u.removed })
+	return slices.DeleteFunc(slices.Clone(t.users), func(u *user) bool { return !u.removedAt.IsZero() })
 }
 
 // redirectURI returns the URI to answer to, or false when it is not registered.
 // Case, path and slash count; only localhost may come with any port.
 func (a *app) redirectURI(asked string) (string, bool) {
+	if a.unredirected {
+		return "", false
+	}
 	if asked == "" && len(a.RedirectURIs) > 0 {
 		return a.RedirectURIs[0], true
 	}

@@ -16,8 +16,8 @@
 // identity platform documentation and public captures; where they are silent the
 // comment says INFER.
 //
-// Not simulated: continuous access evaluation, hybrid flows, device code,
-// federation, B2B guests.
+// Not simulated: continuous access evaluation of app-only tokens, hybrid flows,
+// device code, federated domains, B2B guests.
 package entra
 
 import (
@@ -75,7 +75,7 @@ type Simulator struct {
 	sessions       map[string]*browserSession
 	codes          map[string]*codeGrant
 	refresh        map[string]*refreshGrant
-	access         map[string]Claims
+	access         map[string]accessToken
 	secrets        []string
 	faults         []*Fault
 	requests       map[string]int
@@ -92,6 +92,7 @@ type switches struct {
 	federatedDelay   time.Duration
 	legacyCancel     string
 	unknownTenant    string
+	blockedWord      string
 }
 
 // New makes a simulator without tenants.
@@ -107,10 +108,10 @@ func New(cfg Config) (*Simulator, error) {
 		sessions:       map[string]*browserSession{},
 		codes:          map[string]*codeGrant{},
 		refresh:        map[string]*refreshGrant{},
-		access:         map[string]Claims{},
+		access:         map[string]accessToken{},
 		requests:       map[string]int{},
 		grants:         map[string]int{},
-		switches:       switches{legacyCancel: "permission_denied", unknownTenant: "invalid_request"},
+		switches:       switches{legacyCancel: "permission_denied", unknownTenant: "invalid_request", blockedWord: "interaction_required"},
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -168,12 +169,13 @@ func (s *Simulator) routes() *http.ServeMux {
 	handle("GET /{tenant}/adminconsent", EndpointAdminConsent, s.serveLegacyAdminConsent)
 	handle("POST /{tenant}/signin/account", EndpointPages, s.serveAccount)
 	handle("POST /{tenant}/signin/consent", EndpointPages, s.serveConsent)
+	handle("POST /{tenant}/signin/interrupt", EndpointPages, s.serveInterrupt)
 	handle("GET /{tenant}/oauth2/v2.0/logout", EndpointPages, s.serveLogout)
 	handle("GET /msi/token", EndpointIdentity, s.serveIdentity)
 	mux.HandleFunc("POST /_control/{action}", s.serveControl)
 	mux.HandleFunc("GET /_control/state", s.serveState)
 	mux.HandleFunc("GET /{$}", s.serveMenu)
-	mux.HandleFunc("POST /_menu", s.serveMenuAction)
+	mux.HandleFunc("POST /_menu", s.servePlay)
 	return mux
 }
 

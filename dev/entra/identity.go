@@ -53,7 +53,7 @@ func (s *Simulator) serveIdentity(w http.ResponseWriter, r *http.Request) {
 	if slices.Contains(exchangeAudiences, resource) {
 		claims["iss"], claims["ver"] = s.issuer(t), "2.0"
 	}
-	token, err := s.record(claims, Claims{TenantID: t.ID, AppID: identity.ClientID, Audience: resource, Expires: expires})
+	token, err := s.record(claims, accessToken{Claims: Claims{TenantID: t.ID, AppID: identity.ClientID, Audience: resource, Expires: expires}})
 	if err != nil {
 		refuseIdentity(http.StatusInternalServerError, err.Error())
 		return

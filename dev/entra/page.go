@@ -12,8 +12,9 @@ import (
 var pageFiles embed.FS
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	// slot passes several values to a nested template.
-	"slot": func(values ...string) []string { return values },
+	// deed passes a row of the menu, the account that is looked at and the place to
+	// come back to.
+	"deed": func(row menuRow, account, at string) []any { return []any{row, account, at} },
 }).ParseFS(pageFiles, "pages/*.html"))
 
 const attemptLifetime = 15 * time.Minute
@@ -61,6 +62,7 @@ type consentData struct {
 	MayTick                      bool // the box "on behalf of your organization" is shown
 	Permissions                  []string
 	Workflow                     bool
+	Number                       int // AADSTS, of the approval page
 }
 
 func (s *Simulator) consentData(a *attempt) consentData {
@@ -100,7 +102,28 @@ func (s *Simulator) consentPage(w http.ResponseWriter, a *attempt) {
 // approvalPage is where a person who may not consent is stuck.
 func (s *Simulator) approvalPage(w http.ResponseWriter, a *attempt) {
 	s.keep(a)
-	render(w, http.StatusOK, "approval.html", s.consentData(a))
+	data := s.consentData(a)
+	switch {
+	case a.app.risky && data.Workflow:
+		data.Number = 900981
+	case a.app.risky:
+		data.Number = 900941
+	case data.Workflow:
+		data.Number = 90095
+	default:
+		data.Number = 90094
+	}
+	render(w, http.StatusOK, "approval.html", data)
+}
+
+// interruptPage is what a person does between choosing an account and being signed
+// in: what is "password", "factor" or "register".
+func (s *Simulator) interruptPage(w http.ResponseWriter, a *attempt, what string) {
+	s.keep(a)
+	render(w, http.StatusOK, "interrupt.html", struct {
+		Attempt, Tenant, What string
+		User                  *user
+	}{a.id, a.app.tenant.ID, what, a.picked})
 }
 
 type errorData struct {

@@ -21,6 +21,9 @@ type Person struct {
 	ObjectID     string // the account to pick; empty cancels on the sign-in page
 	Decline      bool   // cancels on the consent page
 	Organization bool   // ticks "on behalf of your organization" where it is shown
+	Request      bool   // asks administrators for approval where that is offered
+	// WithoutFactor gives up where a new password or a second factor is wanted.
+	WithoutFactor bool
 	// Client talks to the simulator; its Jar keeps the sign-in for later visits.
 	// Nil is a new browser.
 	Client *http.Client
@@ -130,6 +133,13 @@ func (p Person) click(forms map[string]form) (form, error) {
 			return f, nil
 		}
 		f.fields.Set("user", p.ObjectID)
+		return f, nil
+	}
+	if f, found := forms["interrupt"]; found && !p.WithoutFactor {
+		return f, nil
+	}
+	if f, found := forms["approval"]; found && p.Request {
+		f.fields.Set("answer", "request")
 		return f, nil
 	}
 	f, found := forms["consent"]

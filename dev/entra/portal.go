@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
-// The methods here do what administrators do in the portal or by Graph: the app
-// hears of none of it.
+// The methods here do to an app what administrators do in the portal or by Graph:
+// the app hears of none of it.
 
 func (s *Simulator) changeApp(tenantID, clientID string, change func(*app) error) error {
 	s.mu.Lock()
@@ -22,17 +23,6 @@ func (s *Simulator) changeApp(tenantID, clientID string, change func(*app) error
 		return fmt.Errorf("no app %q in tenant %s", clientID, tenantID)
 	}
 	return change(a)
-}
-
-func (s *Simulator) changeUser(oid string, change func(*user)) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u := s.user(oid)
-	if u == nil {
-		return fmt.Errorf("no user %q", oid)
-	}
-	change(u)
-	return nil
 }
 
 // GrantApplication consents to application permissions: the named ones, or all
@@ -53,6 +43,7 @@ func (s *Simulator) GrantApplication(tenantID, clientID string, roles ...string)
 }
 
 func (s *Simulator) grantRole(a *app, name string) {
+	a.provision()
 	if _, held := a.roles[name]; !held {
 		a.roles[name] = s.now().Add(s.switches.consentDelay)
 	}
@@ -92,6 +83,7 @@ func (s *Simulator) GrantDelegated(tenantID, clientID, oid string, scopes ...str
 // grantDelegated also covers the sign-in scopes: whoever may use the app may sign
 // in to it.
 func (a *app) grantDelegated(oid string, names []string) {
+	a.provision()
 	set := a.everyone
 	if oid != "" {
 		if a.personal[oid] == nil {
@@ -142,60 +134,91 @@ func (s *Simulator) RequireAssignment(tenantID, clientID string, oids ...string)
 	})
 }
 
-// RemoveApp deletes the registration.
+// softDelete is how long a deleted account, registration or enterprise application
+// can be restored.
+const softDelete = 30 * 24 * time.Hour
+
+// RemoveApp deletes the registration: whoever asks for it gets 700016.
 func (s *Simulator) RemoveApp(tenantID, clientID string) error {
 	return s.changeApp(tenantID, clientID, func(a *app) error {
-		a.tenant.apps = slices.DeleteFunc(a.tenant.apps, func(other *app) bool { return other == a })
+		a.removedAt = s.now()
 		return nil
 	})
 }
 
-// RevokeSessions ends every sign-in of a user: refresh is refused with 50173.
-// Access tokens live on.
-func (s *Simulator) RevokeSessions(oid string) error {
-	return s.changeUser(oid, func(u *user) { u.revocations++ })
-}
-
-// ResetPassword is a reset in the Entra admin center, which revokes sessions.
-func (s *Simulator) ResetPassword(oid string) error { return s.RevokeSessions(oid) }
-
-// ChangePassword is a change by the user: a web app's refresh tokens live on.
-func (s *Simulator) ChangePassword(oid string) error { return s.changeUser(oid, func(*user) {}) }
-
-// Disable disables an account; its refresh tokens work again after Enable.
-func (s *Simulator) Disable(oid string) error {
-	return s.changeUser(oid, func(u *user) { u.disabled = true })
-}
-
-// Enable enables an account.
-func (s *Simulator) Enable(oid string) error {
-	return s.changeUser(oid, func(u *user) { u.disabled = false })
-}
-
-// RemoveUser deletes an account.
-func (s *Simulator) RemoveUser(oid string) error {
-	return s.changeUser(oid, func(u *user) { u.removed = true })
-}
-
-// RequireMFA demands a new sign-in with a second factor: refresh is refused with
-// 50076 until the user signs in again.
-func (s *Simulator) RequireMFA(oid string) error {
-	return s.changeUser(oid, func(u *user) { u.demands++ })
-}
-
-// ConditionalAccess blocks an account by policy, or lets it through again.
-func (s *Simulator) ConditionalAccess(oid string, block bool) error {
-	return s.changeUser(oid, func(u *user) { u.blocked = block })
-}
-
-// ExpireGrant makes every refresh token of a user as old as one that nobody used
-// for 90 days.
-func (s *Simulator) ExpireGrant(oid string) error {
-	return s.changeUser(oid, func(u *user) {
-		for _, g := range s.refresh {
-			g.expired = g.expired || g.user == u
+// RestoreApp brings a registration back within 30 days, with its consents.
+func (s *Simulator) RestoreApp(tenantID, clientID string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tenant(tenantID)
+	if t == nil {
+		return fmt.Errorf("no tenant %q", tenantID)
+	}
+	for _, a := range t.apps {
+		if strings.EqualFold(a.ClientID, clientID) && s.now().Sub(a.removedAt) < softDelete && t.app(clientID) == nil {
+			a.removedAt = time.Time{}
+			return nil
 		}
+	}
+	return fmt.Errorf("no deleted app %q in tenant %s", clientID, tenantID)
+}
+
+// RemovePrincipal deletes the enterprise application and its consents with it,
+// while the registration stays: the token endpoint says 7000229. The next consent
+// makes a new one.
+func (s *Simulator) RemovePrincipal(tenantID, clientID string) error {
+	return s.changeApp(tenantID, clientID, func(a *app) error {
+		if a.principal == "" {
+			return fmt.Errorf("app %s has no enterprise application", clientID)
+		}
+		former := a.enterprise
+		a.enterprise, a.former = enterprise{}, &former
+		a.former.removedAt = s.now()
+		return nil
 	})
+}
+
+// RestorePrincipal brings the enterprise application back within 30 days.
+func (s *Simulator) RestorePrincipal(tenantID, clientID string) error {
+	return s.changeApp(tenantID, clientID, func(a *app) error {
+		if a.principal != "" || a.former == nil || s.now().Sub(a.former.removedAt) >= softDelete {
+			return fmt.Errorf("app %s has no deleted enterprise application", clientID)
+		}
+		a.enterprise, a.former = *a.former, nil
+		return nil
+	})
+}
+
+// RemoveRedirectURIs takes the redirect URIs out of the registration (50011 for who
+// names one), or puts them back.
+func (s *Simulator) RemoveRedirectURIs(tenantID, clientID string, removed bool) error {
+	return s.changeApp(tenantID, clientID, func(a *app) error { a.unredirected = removed; return nil })
+}
+
+// SetRisky says that Entra finds the app risky: only an administrator may consent
+// to it.
+func (s *Simulator) SetRisky(tenantID, clientID string, on bool) error {
+	return s.changeApp(tenantID, clientID, func(a *app) error { a.risky = on; return nil })
+}
+
+// ApproveRequests does what an administrator does under "Admin consent requests":
+// consents for everyone to what was asked for. DenyRequests refuses.
+func (s *Simulator) ApproveRequests(tenantID, clientID string) error {
+	return s.changeApp(tenantID, clientID, func(a *app) error {
+		if len(a.asked) == 0 {
+			return fmt.Errorf("nobody asked for app %s", clientID)
+		}
+		for _, names := range a.asked {
+			a.grantDelegated("", names)
+		}
+		clear(a.asked)
+		return nil
+	})
+}
+
+// DenyRequests drops the requests for approval.
+func (s *Simulator) DenyRequests(tenantID, clientID string) error {
+	return s.changeApp(tenantID, clientID, func(a *app) error { clear(a.asked); return nil })
 }
 
 // SetUserConsentPolicy says whether users may consent for themselves, and when not,

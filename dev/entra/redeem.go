@@ -24,7 +24,9 @@ type refreshGrant struct {
 	issued time.Time
 	// revocations and demands of the user when the person signed in.
 	revocations, demands int
-	expired              bool
+	// claims are those that the sign-in began with.
+	claims  string
+	expired bool
 }
 
 // codeGrant is an authorization code.
@@ -40,7 +42,7 @@ type codeGrant struct {
 func (s *Simulator) serveToken(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	body, refused := s.redeem(w, r)
+	body, refused := s.redeem(r)
 	if refused != nil {
 		s.writeRefusal(w, r, refused)
 		return
@@ -48,13 +50,10 @@ func (s *Simulator) serveToken(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, body)
 }
 
-func (s *Simulator) redeem(w http.ResponseWriter, r *http.Request) (map[string]any, *refusal) {
+// redeem answers a request whose form was read.
+func (s *Simulator) redeem(r *http.Request) (map[string]any, *refusal) {
 	if r.Method != http.MethodPost {
 		return nil, refuse(900561, "The endpoint only accepts POST requests. Received a %s request.", r.Method)
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	if err := r.ParseForm(); err != nil {
-		return nil, refuse(9002313, "Invalid request. Request is malformed or invalid.")
 	}
 	kind := r.PostForm.Get("grant_type")
 	if kind == "" {
@@ -75,6 +74,10 @@ func (s *Simulator) redeem(w http.ResponseWriter, r *http.Request) (map[string]a
 	}
 	if refused := s.authenticate(a, secret, r.PostForm); refused != nil {
 		return nil, refused
+	}
+	if a.principal == "" {
+		// INFER: the status, by analogy to other refusals of a client.
+		return nil, refuse(7000229, "The client application %s is missing service principal in the tenant %s. See instructions here: https://go.microsoft.com/fwlink/?linkid=2225119", a.ClientID, t.ID).as("invalid_client")
 	}
 	switch kind {
 	case "client_credentials":
@@ -165,7 +168,7 @@ func (s *Simulator) redeemRefresh(a *app, r *http.Request) (map[string]any, *ref
 	case !strings.EqualFold(g.app.ClientID, a.ClientID):
 		return nil, refuse(70000, "Provided grant is invalid or malformed.").as("invalid_grant")
 	case g.expired || !s.now().Before(g.issued.Add(refreshLifetime)):
-		return nil, refuse(700082, "The refresh token has expired due to inactivity. The token was issued on %s and was inactive for 90.00:00:00.", g.issued.UTC().Format("2006-01-02T15:04:05.0000000Z")).as("invalid_grant").sub("bad_token")
+		return nil, refuse(700082, "The refresh token has expired due to inactivity. The token was issued on %s and was inactive for 90.00:00:00.", precise(g.issued)).as("invalid_grant").sub("bad_token")
 	}
 	if refused := s.mayContinue(g); refused != nil {
 		return nil, refused
@@ -190,32 +193,6 @@ func (s *Simulator) narrow(asked scopes, text string, a *app) (scopes, *refusal)
 	return s.parseScopes(text, a, true)
 }
 
-// mayContinue holds a sign-in against what happened to the account since.
-func (s *Simulator) mayContinue(g *refreshGrant) *refusal {
-	u := g.user
-	switch {
-	case u.removed:
-		return refuse(50034, "The user account does not exist in the %s directory. To sign into this application, the account must be added to the directory.", u.tenant.ID).as("invalid_grant")
-	case u.disabled:
-		return refuse(50057, "The user account is disabled.").as("invalid_grant")
-	case g.revocations != u.revocations:
-		return refuse(50173, "The provided grant has expired due to it being revoked, a fresh auth token is needed. The user might have changed or reset their password. The grant was issued on '%s' and the TokensValidFrom date (before which tokens are not valid) for this user is '%s'.", g.issued.UTC().Format("2006-01-02T15:04:05.0000000Z"), s.now().UTC().Format("2006-01-02T15:04:05.0000000Z")).as("invalid_grant").sub("bad_token")
-	case u.blocked:
-		return refuse(53003, "Access has been blocked by Conditional Access policies. The access policy does not allow token issuance.").as("interaction_required").sub("message_only")
-	case g.demands != u.demands:
-		r := refuse(50076, "Due to a configuration change made by your administrator, or because you moved to a new location, you must use multi-factor authentication to access '00000003-0000-0000-c000-000000000000'.").as("interaction_required").sub("basic_action")
-		r.claims = `{"access_token":{"capolids":{"essential":true,"values":["` + guid() + `"]}}}`
-		return r
-	case g.app.assigned != nil && !g.app.assigned[u.ObjectID]:
-		return g.app.unassigned(u)
-	}
-	return nil
-}
-
-func (a *app) unassigned(u *user) *refusal {
-	return refuse(50105, "Your administrator has configured the application %s ('%s') to block users unless they are specifically granted ('assigned') access to the application. The signed in user '%s' is blocked because they are not a direct member of a group with access, nor had access directly assigned by an administrator.", a.Name, a.ClientID, u.UPN).as("invalid_grant")
-}
-
 // userTokens answers a redemption by or for a user. Named permissions must be
 // consented to; without names the answer holds whatever still is.
 func (s *Simulator) userTokens(g *refreshGrant, sc scopes, nonce string, r *http.Request) (map[string]any, *refusal) {
@@ -236,9 +213,9 @@ func (s *Simulator) userTokens(g *refreshGrant, sc scopes, nonce string, r *http
 	g.scopes, g.issued = scopes{
 		text: g.scopes.text, signIn: signIn, resource: sc.resource, named: sc.named, all: sc.all, short: sc.short,
 	}, s.now()
-	lifetime := s.lifetime(r.PostForm.Get("claims"))
-	scope := g.scopes.answer(granted)
-	token, err := s.userToken(g, granted, scope, lifetime)
+	claims := r.PostForm.Get("claims")
+	lifetime, scope := s.lifetime(claims), g.scopes.answer(granted)
+	token, err := s.userToken(g, granted, scope, lifetime, handlesChallenges(claims))
 	if err != nil {
 		return nil, broken(err)
 	}

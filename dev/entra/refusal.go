@@ -37,6 +37,12 @@ func (r *refusal) sub(suberror string) *refusal {
 	return r
 }
 
+// challenge adds a claims request that a new sign-in may carry.
+func (r *refusal) challenge() *refusal {
+	r.claims = `{"access_token":{"capolids":{"essential":true,"values":["` + guid() + `"]}}}`
+	return r
+}
+
 const timestampLayout = "2006-01-02 15:04:05Z"
 
 // description is the text with its trace. Callbacks part it by line ends, the

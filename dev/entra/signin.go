@@ -23,11 +23,11 @@ func (s *Simulator) signedIn(r *http.Request, a *attempt) *browserSession {
 		return nil
 	}
 	session := s.sessions[cookie.Value]
-	if session == nil || session.user.tenant != a.app.tenant || session.user.removed {
+	if session == nil || session.user.tenant != a.app.tenant || !session.user.removedAt.IsZero() {
 		return nil
 	}
 	u := session.user
-	if session.revocations != u.revocations || session.demands != u.demands {
+	if session.revocations != u.revocations || session.demands != u.demands || u.password != passwordGood {
 		return nil
 	}
 	if a.hint != "" && !strings.EqualFold(a.hint, u.UPN) {
@@ -75,6 +75,17 @@ func (s *Simulator) serveAccount(w http.ResponseWriter, r *http.Request) {
 		s.errorPage(w, a, refuse(50020, "User account '%s' from identity provider 'https://sts.windows.net/%s/' does not exist in tenant '%s' and cannot access the application '%s'(%s) in that tenant. The account needs to be added as an external user in the tenant first.", picked.UPN, picked.tenant.ID, a.app.tenant.ID, a.app.ClientID, a.app.Name))
 		return
 	}
+	a.picked, a.factored = picked, false
+	s.identify(w, r, a)
+}
+
+// identify signs the chosen account in, after what stands between.
+func (s *Simulator) identify(w http.ResponseWriter, r *http.Request, a *attempt) {
+	picked := a.picked
+	if what := a.interrupted(picked); what != "" {
+		s.interruptPage(w, a, what)
+		return
+	}
 	// Whoever signs in now meets every demand made so far.
 	a.session = &browserSession{user: picked, revocations: picked.revocations, demands: picked.demands}
 	id := s.secret("", 2)
@@ -106,7 +117,8 @@ func (s *Simulator) serveConsent(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case answer == "request":
-		a.app.asked[u.ObjectID] = true
+		a.app.provision()
+		a.app.asked[u.ObjectID] = a.scopes.wanted(a.app)
 		s.endPage(w, "Request sent. An administrator will review it (AADSTS90095); you will get an e-mail. Then open the app again.")
 	case answer == "return":
 		// INFER: the error of "return to the application without granting consent".
@@ -118,7 +130,7 @@ func (s *Simulator) serveConsent(w http.ResponseWriter, r *http.Request) {
 	case a.kind != userConsent && u.Admin:
 		s.grantAdmin(a)
 		s.callbackAdmin(w, a)
-	case a.kind != userConsent, !u.Admin && (a.app.tenant.consentOff || a.needsAdmin()):
+	case a.kind != userConsent, a.needsApproval(u):
 		s.approvalPage(w, a)
 	default:
 		oid := u.ObjectID

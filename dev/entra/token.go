@@ -24,23 +24,45 @@ type Claims struct {
 	Expires  time.Time
 }
 
+// accessToken is an issued access token: what it says, and for a client that handles
+// claims challenges whose it is and which critical events it has outlived.
+type accessToken struct {
+	Claims
+	user     *user // nil: nobody's, or the client handles no challenges
+	critical int
+}
+
+// ChallengeError says that a token was ended by a critical event before its time
+// (continuous access evaluation), and what a new one must carry. Only tokens of
+// clients that said that they handle this (xms_cc=cp1) end so. INFER: at once;
+// Microsoft says within fifteen minutes.
+type ChallengeError struct{ Claims string }
+
+func (e *ChallengeError) Error() string { return "access token was ended by a critical event" }
+
+// ClaimsChallenge returns the claims request, JSON.
+func (e *ChallengeError) ClaimsChallenge() string { return e.Claims }
+
 // ErrToken says that a token was not issued here or has expired.
 var ErrToken = errors.New("access token is not valid")
 
 // VerifyAccessToken reads a token as the resource that it is for would: it must
-// have been issued here and not be expired. The caller compares Audience.
+// have been issued here and not be expired, nor ended ([ChallengeError]). The
+// caller compares Audience.
 func (s *Simulator) VerifyAccessToken(token string) (Claims, error) {
 	s.mu.Lock()
-	claims, found := s.access[token]
+	defer s.mu.Unlock()
+	issued, found := s.access[token]
 	now := s.now()
-	s.mu.Unlock()
 	switch {
 	case !found:
 		return Claims{}, fmt.Errorf("%w: unknown", ErrToken)
-	case !now.Before(claims.Expires):
-		return Claims{}, fmt.Errorf("%w: expired at %s", ErrToken, claims.Expires.UTC().Format(time.RFC3339))
+	case !now.Before(issued.Expires):
+		return Claims{}, fmt.Errorf("%w: expired at %s", ErrToken, issued.Expires.UTC().Format(time.RFC3339))
+	case issued.user != nil && issued.critical != issued.user.critical:
+		return Claims{}, &ChallengeError{fmt.Sprintf(`{"access_token":{"nbf":{"essential":true,"value":"%d"}}}`, now.Unix())}
 	}
-	return claims, nil
+	return issued.Claims, nil
 }
 
 // VerifyFor is [Simulator.VerifyAccessToken] for one audience.
@@ -52,9 +74,8 @@ func (s *Simulator) VerifyFor(audience, token string) (Claims, error) {
 	return claims, err
 }
 
-// lifetime is 60 to 90 minutes at random, as Entra's, or 28 hours for a client
-// that says it handles claims challenges.
-func (s *Simulator) lifetime(claimsRequest string) time.Duration {
+// handlesChallenges reports whether a claims request says so (xms_cc=cp1).
+func handlesChallenges(claimsRequest string) bool {
 	var asked struct {
 		AccessToken struct {
 			XmsCC struct {
@@ -63,10 +84,17 @@ func (s *Simulator) lifetime(claimsRequest string) time.Duration {
 		} `json:"access_token"`
 	}
 	_ = json.Unmarshal([]byte(claimsRequest), &asked) // an unreadable request asks for nothing
+	values := asked.AccessToken.XmsCC.Values
+	return slices.Contains(values, "cp1") || slices.Contains(values, "CP1")
+}
+
+// lifetime is 60 to 90 minutes at random, as Entra's, or 28 hours for a client
+// that says it handles claims challenges.
+func (s *Simulator) lifetime(claimsRequest string) time.Duration {
 	switch {
 	case s.switches.tokenLifetime > 0:
 		return s.switches.tokenLifetime
-	case slices.Contains(asked.AccessToken.XmsCC.Values, "cp1"), slices.Contains(asked.AccessToken.XmsCC.Values, "CP1"):
+	case handlesChallenges(claimsRequest):
 		return 28 * time.Hour
 	}
 	return time.Duration(3600+rand.IntN(1801)) * time.Second
@@ -89,13 +117,14 @@ func (s *Simulator) appToken(a *app, resource string, lifetime time.Duration) (s
 	if len(roles) > 0 {
 		claims["roles"] = roles
 	}
-	return s.record(claims, Claims{
+	return s.record(claims, accessToken{Claims: Claims{
 		TenantID: a.tenant.ID, AppID: a.ClientID, Roles: roles, Audience: resource, Expires: now.Add(lifetime),
-	})
+	}})
 }
 
-// userToken makes a delegated token.
-func (s *Simulator) userToken(g *refreshGrant, granted []string, scope string, lifetime time.Duration) (string, error) {
+// userToken makes a delegated token; challenged says that the client handles claims
+// challenges.
+func (s *Simulator) userToken(g *refreshGrant, granted []string, scope string, lifetime time.Duration, challenged bool) (string, error) {
 	u := g.user
 	resource := g.scopes.resource
 	if resource == "" {
@@ -104,10 +133,14 @@ func (s *Simulator) userToken(g *refreshGrant, granted []string, scope string, l
 	claims := s.accessClaims(g.app.tenant, g.app.ClientID, resource, lifetime)
 	claims["oid"], claims["sub"], claims["idtyp"] = u.ObjectID, pairwise(u, g.app), "user"
 	claims["name"], claims["upn"], claims["unique_name"], claims["scp"] = u.Name, u.UPN, u.UPN, scope
-	return s.record(claims, Claims{
+	issued := accessToken{Claims: Claims{
 		TenantID: g.app.tenant.ID, AppID: g.app.ClientID, ObjectID: u.ObjectID, Scopes: granted,
 		Audience: resource, Expires: s.now().Add(lifetime),
-	})
+	}}
+	if challenged {
+		issued.user, issued.critical = u, u.critical
+	}
+	return s.record(claims, issued)
 }
 
 // accessClaims are those of the version 1 shape that Graph's tokens have.
@@ -121,10 +154,10 @@ func (s *Simulator) accessClaims(t *tenant, clientID, resource string, lifetime 
 }
 
 // record signs an access token and remembers what it says.
-func (s *Simulator) record(claims map[string]any, c Claims) (string, error) {
+func (s *Simulator) record(claims map[string]any, issued accessToken) (string, error) {
 	token, err := s.sign(claims)
 	if err == nil {
-		s.access[token] = c
+		s.access[token] = issued
 	}
 	return token, err
 }

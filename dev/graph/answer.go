@@ -143,7 +143,7 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code, message st
 	if status == http.StatusTooManyRequests {
 		e.Error.InnerError["code"], e.Error.InnerError["status"], e.Error.InnerError["message"] = "429", "429", "Please retry after"
 	}
-	if status == http.StatusUnauthorized {
+	if status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", client_id="00000003-0000-0000-c000-000000000000"`)
 	}
 	answerJSON(w, status, e)

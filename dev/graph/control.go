@@ -25,6 +25,7 @@ const pageRows = 50
 //	DELETE /_control/fault?id= ends one, or all
 //	POST   /_control/set       {"user","availability","activity"} or a form of the same names
 //	POST   /_control/move      {"rate":150}, changes a second; 0 stops
+//	POST   /_control/licence   {"user","on"} or a form of the same names
 //	POST   /_control/users     {"count":20} generates; a User as JSON adds that one
 //	POST   /_control/remove, /_control/disable, /_control/enable  {"user"}
 //	POST   /_control/restore, /_control/purge  {"user":id} of a removed user
@@ -50,6 +51,7 @@ func (s *Simulator) controlRoutes() *http.ServeMux {
 	})
 	mux.HandleFunc("POST /_control/set", s.controlSet)
 	mux.HandleFunc("POST /_control/move", s.controlMove)
+	mux.HandleFunc("POST /_control/licence", s.controlLicence)
 	mux.HandleFunc("POST /_control/users", func(w http.ResponseWriter, r *http.Request) {
 		control(w, r, func(in struct {
 			Count int
@@ -147,6 +149,7 @@ type Row struct {
 	DisplayName       string `json:"displayName"`
 	UserType          string `json:"userType"`
 	AccountEnabled    bool   `json:"accountEnabled"`
+	Licensed          bool   `json:"licensed"`
 	Availability      string `json:"availability"`
 	Activity          string `json:"activity"`
 	OutOfOffice       bool   `json:"outOfOffice"`
@@ -180,7 +183,7 @@ func (s *Simulator) rows(q string, limit int) []Row {
 		if limit > 0 && len(list) == limit {
 			break
 		}
-		list = append(list, Row{u.ID, u.UserPrincipalName, u.DisplayName, u.UserType, !u.Disabled, u.availability, u.activity, u.outOfOffice, u.sequence})
+		list = append(list, Row{u.ID, u.UserPrincipalName, u.DisplayName, u.UserType, !u.Disabled, !u.Unlicensed, u.availability, u.activity, u.outOfOffice, u.sequence})
 	}
 	return list
 }

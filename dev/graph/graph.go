@@ -9,13 +9,14 @@
 // comment says INFER, and mostly there is a switch in [Settings]. It knows
 // nothing about the product and shares no code with it.
 //
-// Not simulated: $batch, delta of groups, subscriptions, claims challenges,
-// compressed answers.
+// Not simulated: $batch, delta of groups, subscriptions, compressed answers.
 package graph
 
 import (
 	"container/heap"
 	"context"
+	"encoding/base64"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -55,8 +56,9 @@ type Config struct {
 	// TenantID is the tenant that the users belong to. A caller of another tenant
 	// finds an empty directory. Empty: they belong to every caller's tenant.
 	TenantID string
-	// VerifyToken checks a bearer token and reads it. An error is answered 401.
-	// Nil refuses every token.
+	// VerifyToken checks a bearer token and reads it. An error is answered 401; one
+	// with a method ClaimsChallenge() string, JSON, is a claims challenge. Nil
+	// refuses every token.
 	VerifyToken func(token string) (Caller, error)
 	Settings    Settings
 	// HistoryLimit bounds History and Requests each; the oldest tenth is dropped
@@ -101,6 +103,9 @@ type Settings struct {
 	// ForeignWriteStatus answers a delegated write on another user: 0 is 401
 	// (seen in the field), else 403.
 	ForeignWriteStatus int `json:"foreignWriteStatus,omitempty"`
+	// UnlicensedStatus answers presence requests of a person without a Teams
+	// licence: 0 is 403, else 404.
+	UnlicensedStatus int `json:"unlicensedStatus,omitempty"`
 	// DeltaPage is the entries of a page of changes; 0 is 200.
 	DeltaPage int `json:"deltaPage,omitempty"`
 	// DeltaReplays is how many of the changes before a round it tells again.
@@ -246,6 +251,13 @@ func (s *Simulator) graphRoutes() *http.ServeMux {
 	return mux
 }
 
+// claimsChallenge is an error of VerifyToken for a token that was ended before its
+// time and may be replaced by one with the claims.
+type claimsChallenge interface {
+	error
+	ClaimsChallenge() string
+}
+
 type callerKey struct{}
 
 func callerOf(r *http.Request) Caller {
@@ -298,6 +310,12 @@ func (s *Simulator) authenticate(w http.ResponseWriter, r *http.Request) (Caller
 		return Caller{}, false
 	}
 	caller, err := s.verify(token)
+	if challenge, ok := errors.AsType[claimsChallenge](err); ok {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", error="insufficient_claims", claims="`+
+			base64.StdEncoding.EncodeToString([]byte(challenge.ClaimsChallenge()))+`"`)
+		refuse(w, r, http.StatusUnauthorized, "InvalidAuthenticationToken", "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: TokenIssuedBeforeRevocationTimestamp")
+		return Caller{}, false
+	}
 	if err != nil {
 		refuse(w, r, http.StatusUnauthorized, "InvalidAuthenticationToken", "Access token validation failure.")
 		return Caller{}, false

@@ -90,7 +90,7 @@ func (s *Simulator) steps(rate float64) iter.Seq[step] {
 	var people []*user
 	var shown []teamsState
 	for _, u := range s.users {
-		if u != nil && !u.Disabled && u.UserType != "Guest" {
+		if u != nil && !u.Disabled && u.present() {
 			people = append(people, u)
 			shown = append(shown, u.client())
 		}

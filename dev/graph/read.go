@@ -42,6 +42,9 @@ func (s *Simulator) presencesByUserID(w http.ResponseWriter, r *http.Request, c 
 		refuse(w, r, http.StatusForbidden, "Forbidden", "")
 		return
 	}
+	if !s.mayAsk(w, r, c) {
+		return
+	}
 	if !isJSON(r) {
 		refuse(w, r, http.StatusBadRequest, "BadRequest", "Content-Type must be application/json.")
 		return
@@ -114,14 +117,14 @@ func (s *Simulator) writeItems(m *scratch, ids [][]byte, c Caller, w http.Respon
 }
 
 // itemOf returns the item of one id, nil when it is left out, and false when the
-// whole call is refused because of it. Guests are answered like unknown ids:
-// INFER, their home tenant holds their presence.
+// whole call is refused because of it. Users without a presence are answered like
+// unknown ids.
 func (s *Simulator) itemOf(id []byte, c Caller) ([]byte, bool) {
 	u := s.byID[string(id)] // no copy is made for a map index
 	if u == nil || !s.knows(c) {
 		u = s.lookup(c, string(id))
 	}
-	if u != nil && u.UserType != "Guest" {
+	if u != nil && u.present() {
 		return u.item, true
 	}
 	switch s.settings.UnknownIDs {
@@ -143,7 +146,9 @@ func (s *Simulator) presenceOfUser(w http.ResponseWriter, r *http.Request, c Cal
 		refuse(w, r, http.StatusForbidden, "Forbidden", "")
 		return
 	}
-	s.writePresence(w, r, c, id)
+	if s.mayAsk(w, r, c) {
+		s.writePresence(w, r, c, id)
+	}
 }
 
 // presenceOfMe answers GET /me/presence.
@@ -156,7 +161,9 @@ func (s *Simulator) presenceOfMe(w http.ResponseWriter, r *http.Request, c Calle
 		refuse(w, r, http.StatusForbidden, "Forbidden", "")
 		return
 	}
-	s.writePresence(w, r, c, c.ObjectID)
+	if s.mayAsk(w, r, c) {
+		s.writePresence(w, r, c, c.ObjectID)
+	}
 }
 
 func (s *Simulator) writePresence(w http.ResponseWriter, r *http.Request, c Caller, id string) {
@@ -168,7 +175,7 @@ func (s *Simulator) writePresence(w http.ResponseWriter, r *http.Request, c Call
 	s.mu.RLock()
 	u := s.lookup(c, id)
 	var item []byte
-	if u != nil && u.UserType != "Guest" {
+	if u != nil && u.present() {
 		item = u.item
 	}
 	s.mu.RUnlock()

@@ -18,6 +18,7 @@ type User struct {
 	Mail              string
 	UserType          string // Member (also when empty) or Guest
 	Disabled          bool
+	Unlicensed        bool // has no Teams licence
 	ProxyAddresses    []string
 
 	OnPremisesUserPrincipalName  string
