@@ -57,26 +57,13 @@ type Storage struct {
 	IdentityClientID string
 }
 
-// Cloud is one Microsoft cloud: where people sign in and where Graph answers.
-type Cloud struct {
-	Name      string // public, usgov or usgovdod
-	Authority string // without trailing slash: https://login.microsoftonline.com
-	Graph     string // resource and root, without trailing slash or version: https://graph.microsoft.com
-}
-
-// clouds lists the national clouds that offer presence (Graph: national cloud
-// deployments). 21Vianet has no presence API.
-var clouds = map[string]Cloud{
-	"public":   {"public", "https://login.microsoftonline.com", "https://graph.microsoft.com"},
-	"usgov":    {"usgov", "https://login.microsoftonline.us", "https://graph.microsoft.us"},
-	"usgovdod": {"usgovdod", "https://login.microsoftonline.us", "https://dod-graph.microsoft.us"},
-}
-
 // Overrides are app settings that win over the settings row. Empty fields do not
 // override.
 type Overrides struct {
 	Tenant, ClientID, PushURL string
 	ClientSecret              secret.Text
+	// ClientSecretEnds is when that secret ends, zero when nobody said.
+	ClientSecretEnds time.Time
 }
 
 // FaultsError lists everything that is wrong with the app settings, so that one
@@ -96,7 +83,7 @@ const devStorage = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
 
 // known are the names that the bridge reads under the prefixes where a typing
 // error would otherwise pass unseen.
-var known = []string{"TEAMS_TENANT_ID", "TEAMS_CLIENT_ID", "TEAMS_CLIENT_SECRET", "BRIDGE_PUBLIC_URL"}
+var known = []string{"TEAMS_TENANT_ID", "TEAMS_CLIENT_ID", "TEAMS_CLIENT_SECRET", "TEAMS_CLIENT_SECRET_EXPIRES", "BRIDGE_PUBLIC_URL"}
 
 // Load reads and validates the app settings from environ (the form of
 // [os.Environ]). With faults it returns a *[FaultsError] beside what could be
@@ -108,18 +95,20 @@ func Load(environ []string) (Bootstrap, error) {
 		env[name] = strings.TrimSpace(value)
 	}
 	l := loader{env: env}
+	cloud := l.cloud()
 	b := Bootstrap{
-		Storage:         l.storage(),
+		Storage:         l.storage(cloud.Storage),
 		KeyVault:        l.address("KEY_VAULT_URI", true),
 		Public:          l.public(),
-		Cloud:           l.cloud(),
+		Cloud:           cloud,
 		ManagedIdentity: l.guid("MANAGED_IDENTITY_CLIENT_ID"),
 		ScriptRoot:      env["FUNCTIONS_APP_ROOT_PATH"],
 		Overrides: Overrides{
-			Tenant:       l.guid("TEAMS_TENANT_ID"),
-			ClientID:     l.guid("TEAMS_CLIENT_ID"),
-			ClientSecret: l.secret("TEAMS_CLIENT_SECRET"),
-			PushURL:      env["UCSERVER_PUSH_URL"],
+			Tenant:           l.guid("TEAMS_TENANT_ID"),
+			ClientID:         l.guid("TEAMS_CLIENT_ID"),
+			ClientSecret:     l.secret("TEAMS_CLIENT_SECRET"),
+			ClientSecretEnds: l.date("TEAMS_CLIENT_SECRET_EXPIRES"),
+			PushURL:          env["UCSERVER_PUSH_URL"],
 		},
 	}
 	if b.Storage.IdentityClientID == "" {
@@ -131,7 +120,7 @@ func Load(environ []string) (Bootstrap, error) {
 		}
 	}
 	b.Schedule, b.Interval = l.schedule()
-	b.Warnings = l.typos()
+	b.Warnings = append(l.typos(), b.elsewhere(env)...)
 	if len(l.faults) > 0 {
 		return b, &FaultsError{l.faults}
 	}
@@ -164,7 +153,7 @@ func (l *loader) secret(name string) secret.Text {
 	return secret.New(l.env[name])
 }
 
-func (l *loader) storage() Storage {
+func (l *loader) storage(suffix string) Storage {
 	const base = "AzureWebJobsStorage"
 	text := l.env[base]
 	uris := []string{l.env[base+"__blobServiceUri"], l.env[base+"__queueServiceUri"], l.env[base+"__tableServiceUri"]}
@@ -191,7 +180,7 @@ func (l *loader) storage() Storage {
 		return Storage{ConnectionString: secret.New(text)}
 	case account != "":
 		for i, kind := range []string{"blob", "queue", "table"} {
-			uris[i] = "https://" + account + "." + kind + ".core.windows.net"
+			uris[i] = "https://" + account + "." + kind + "." + suffix
 		}
 		return Storage{BlobEndpoint: uris[0], QueueEndpoint: uris[1], TableEndpoint: uris[2], IdentityClientID: l.env[base+"__clientId"]}
 	case given:
@@ -252,29 +241,6 @@ func (l *loader) public() *url.URL {
 	return nil
 }
 
-func (l *loader) cloud() Cloud {
-	name := strings.ToLower(l.env["AZURE_CLOUD"])
-	if name == "" {
-		name = "public"
-	}
-	cloud, ok := clouds[name]
-	if !ok {
-		if name == "china" {
-			l.fault("AZURE_CLOUD: Microsoft Graph offers no presence in the cloud operated by 21Vianet")
-		} else {
-			l.fault("AZURE_CLOUD must be public, usgov or usgovdod")
-		}
-		return clouds["public"]
-	}
-	if u := l.address("ENTRA_AUTHORITY", false); u != nil {
-		cloud.Authority = strings.TrimRight(u.String(), "/")
-	}
-	if u := l.address("GRAPH_ENDPOINT", false); u != nil {
-		cloud.Graph = strings.TrimRight(u.String(), "/")
-	}
-	return cloud
-}
-
 func (l *loader) guid(name string) string {
 	value := l.env[name]
 	if value == "" {
@@ -286,6 +252,21 @@ func (l *loader) guid(name string) string {
 		return ""
 	}
 	return id.String()
+}
+
+// date reads a day, or a moment: the day's beginning counts, in UTC.
+func (l *loader) date(name string) time.Time {
+	value := l.env[name]
+	if value == "" {
+		return time.Time{}
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, value); err == nil {
+			return t.UTC()
+		}
+	}
+	l.fault("%s is not a date such as 2027-11-26", name)
+	return time.Time{}
 }
 
 // schedule reads the NCRONTAB expression (Functions timer trigger: six fields,
