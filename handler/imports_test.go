@@ -48,12 +48,14 @@ func TestEachOutsideSystemHasOneAdapter(t *testing.T) {
 		azure + "security/keyvault/azsecrets":            {"internal/keyvault"},
 		azure + "azidentity":                             {"internal/entra", "internal/keyvault", "handler"},
 		"golang.org/x/oauth2":                            {"internal/entra"},
+		"github.com/go-jose/go-jose":                     {"internal/entra"},
+		"software.sslmate.com/src/go-pkcs12":             {"internal/entra"},
 		"github.com/coreos/go-oidc/v3/oidc":              {"internal/entra"},
 		"github.com/standard-webhooks/standard-webhooks": {"internal/ucserver"},
 		"github.com/microsoftgraph":                      {},
 	}
 	domain := []string{"internal/presence", "internal/feed", "internal/consent", "internal/matching", "internal/directory",
-		"internal/access", "internal/health", "internal/settings", "internal/secret", "internal/problem"}
+		"internal/access", "internal/appcredential", "internal/health", "internal/settings", "internal/secret", "internal/problem"}
 	for path, list := range imports(t, `{{.ImportPath}} {{join .Imports " "}}`) {
 		if strings.HasPrefix(path, "dev/") {
 			continue

@@ -28,6 +28,7 @@ import (
 	"procallteams/functions/usermatching"
 	"procallteams/functions/users"
 	"procallteams/internal/access"
+	"procallteams/internal/appcredential"
 	"procallteams/internal/calls"
 	"procallteams/internal/consent"
 	"procallteams/internal/directory"
@@ -60,6 +61,7 @@ var (
 	_ console.SignIn       = (*consent.Service)(nil)
 	_ consent.Addresses    = (*entra.Client)(nil)
 	_ consent.Issuer       = (*entra.Client)(nil)
+	_ appcredential.Vault  = (*keyvault.Vault)(nil)
 	_ consent.Vault        = (*keyvault.Vault)(nil)
 	_ access.Vault         = (*keyvault.Vault)(nil)
 	_ integration.Tenants  = (*entra.Client)(nil)
@@ -75,11 +77,13 @@ type clients struct {
 	identity *entra.Identity
 	vault    *keyvault.Vault
 	entra    *entra.Client
-	graph    *graph.Client
-	consent  *consent.Service
-	gate     *access.Gate
-	setup    *access.Kept
-	signing  *access.Kept
+	// credential issues tokens by what proves the app registration.
+	credential *appcredential.Issuer
+	graph      *graph.Client
+	consent    *consent.Service
+	gate       *access.Gate
+	setup      *access.Kept
+	signing    *access.Kept
 	// books and people are kept warm for every function of this process.
 	books  *feed.Shelf
 	people *directory.Cache
@@ -108,10 +112,11 @@ func connect(b settings.Bootstrap, log *slog.Logger) (c clients, err error) {
 	if c.graph, err = graph.New(graph.Config{Endpoint: b.Cloud.Graph}); err != nil {
 		return c, err
 	}
+	c.credential = c.appCredential()
 	c.consent = consent.New(consent.Config{
-		Settings: c.settings, Addresses: c.entra, Issuer: c.entra, Vault: c.vault,
+		Settings: c.settings, Addresses: c.entra, Issuer: c.credential, Vault: c.vault,
 		Grants: storage.Grants{Storage: c.storage}, Flows: storage.Flows{Storage: c.storage},
-		Read: c.harmlessRead, Public: b.Public, ClientSecret: b.Overrides.ClientSecret,
+		Read: c.harmlessRead, Public: b.Public,
 		Administrator: access.AdministratorFrom, Log: log,
 		Audit: func(ctx context.Context, tenant, who, what string, fields ...string) error {
 			return c.storage.Record(ctx, tenant, access.Change{Who: who, What: what, Fields: fields, At: time.Now()})
@@ -156,7 +161,7 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 		console: &console.Function{
 			Gate: c.gate, Setup: access.SetupCode{Code: c.setup, Tries: c.storage, Limiter: access.NewSetupLimiter(), Now: c.now},
 			SignIn: c.consent, Editor: editor, Credentials: keys, Read: reader.Read, Checks: checks,
-			SetClientSecret: c.consent.SetClientSecret, SecretFixed: !b.Overrides.ClientSecret.Empty(),
+			SetClientSecret: c.credential.SetSecret, SecretFixed: !b.Overrides.ClientSecret.Empty(),
 			Probe: c.consent.ProveNow, Resume: pusher.Resume,
 			Storage: c.storage, TakeNames: names.Take, TakeUsers: list.Take,
 			Redirects: []string{c.consent.RedirectURI(consent.User), c.consent.RedirectURI(consent.Admin), c.consent.SignInURI()},
@@ -194,6 +199,19 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 			{Name: "forget what may not be kept", Do: (&storage.Forgetting{Settings: c.settings, Now: c.now}).Do},
 		}}.Run,
 	}, nil
+}
+
+// appCredential finds what proves the app registration. A system-assigned identity
+// can't: an app registration trusts user-assigned ones alone.
+func (c clients) appCredential() *appcredential.Issuer {
+	config := appcredential.Config{
+		Entra: c.entra, Settings: c.settings, Vault: c.vault, Open: entra.OpenCertificate, Cloud: c.Cloud,
+		Fixed: c.Overrides.ClientSecret, FixedEnds: c.Overrides.ClientSecretEnds, Now: c.now,
+	}
+	if c.ManagedIdentity != "" {
+		config.Identity = c.identity
+	}
+	return appcredential.New(config)
 }
 
 // noOne is an object id that no account has: asking for its presence proves a

@@ -187,8 +187,18 @@ func TestAnOutageMarksNoGrant(t *testing.T) {
 	}
 	w.entra.ClearFaults()
 	w.vault.Forbid("get")
-	if _, err := w.read(); err == nil || !strings.Contains(err.Error(), "Key Vault Secrets Officer") {
-		t.Errorf("without a role at the vault: %v", err)
+	if _, err := w.read(); err != nil {
+		t.Errorf("the credential that was read before does not carry over: %v", err)
+	}
+	if _, err := w.process(w.back).ReadToken(t.Context(), w.tenant, w.grants()); err == nil || !strings.Contains(err.Error(), "Key Vault Secrets Officer") {
+		t.Errorf("a new process without a role at the vault: %v", err)
+	}
+	w.advance(time.Minute)
+	if err := w.service.Probe(t.Context()); err == nil {
+		t.Error("the probe hides that the stored sign-in can't be read")
+	}
+	if g := w.grant(""); !g.Works() || !strings.Contains(g.Reason, "Key Vault Secrets Officer") {
+		t.Errorf("the grant hides the vault's refusal: %s, %s", g.State, g.Reason)
 	}
 	w.vault.Allow("get")
 	must(t, w.vault.Inject(devVault.Fault{Kind: devVault.FaultBroken, Count: 2}))
@@ -201,7 +211,7 @@ func TestAClientSecretThatExpiredOrIsAnIDIsNamed(t *testing.T) {
 	w := newWorld(t)
 	must(t, w.entra.GrantApplication(w.tenant, w.client))
 	w.probe()
-	if err := w.service.SetClientSecret(t.Context(), secret.New("6a1f7b2c-3d4e-4f50-8a6b-7c8d9e0f1a2b")); err == nil || !strings.Contains(err.Error(), "that is the secret's id") {
+	if err := w.credential.SetSecret(t.Context(), secret.New("6a1f7b2c-3d4e-4f50-8a6b-7c8d9e0f1a2b"), time.Time{}); err == nil || !strings.Contains(err.Error(), "that is the secret's id") {
 		t.Errorf("SetClientSecret(id) = %v", err)
 	}
 	must(t, w.entra.SetSecret(w.tenant, w.client, w.clientSecret(), w.clock()))
@@ -211,7 +221,7 @@ func TestAClientSecretThatExpiredOrIsAnIDIsNamed(t *testing.T) {
 		t.Errorf("expired secret: %+v", g)
 	}
 	must(t, w.entra.SetSecret(w.tenant, w.client, "a-new-and-better-secret", w.clock().Add(24*time.Hour)))
-	must(t, w.service.SetClientSecret(t.Context(), secret.New("a-new-and-better-secret")))
+	must(t, w.credential.SetSecret(t.Context(), secret.New("a-new-and-better-secret"), time.Time{}))
 	w.advance(time.Minute)
 	w.probe()
 	if g := w.grant(""); !g.Works() {

@@ -26,6 +26,7 @@ import (
 	"procallteams/functions/consentcallback"
 	"procallteams/functions/consentstart"
 	"procallteams/internal/access"
+	"procallteams/internal/appcredential"
 	"procallteams/internal/consent"
 	"procallteams/internal/entra"
 	"procallteams/internal/keyvault"
@@ -65,6 +66,8 @@ type world struct {
 	integration           settings.Integration
 	log                   *lockedBuffer
 	gate                  *access.Gate
+	credential            *appcredential.Issuer // of the latest process
+	identity              appcredential.Identity
 	service               *consent.Service
 	handler               http.Handler
 
@@ -174,7 +177,7 @@ func newWorld(t *testing.T) *world {
 	w.gate = &access.Gate{Public: w.public, Sessions: w.store, Tenant: func(context.Context) (string, error) { return w.tenant, nil }, Now: w.clock, Log: slog.New(slog.NewJSONHandler(w.log, nil))}
 	w.service = w.process(w.back)
 	w.handler = w.functions(w.service)
-	must(t, w.service.SetClientSecret(t.Context(), secret.New(w.clientSecret())))
+	must(t, w.credential.SetSecret(t.Context(), secret.New(w.clientSecret()), time.Time{}))
 	return w
 }
 
@@ -198,8 +201,11 @@ func (w *world) Load(context.Context) (settings.Integration, []string, error) {
 // process returns the consent service of one more process of the bridge.
 func (w *world) process(authority string) *consent.Service {
 	client := &entra.Client{Cloud: settings.Cloud{Name: "public", Authority: authority, Graph: graph}, HTTP: w.transport, Now: w.clock}
+	w.credential = appcredential.New(appcredential.Config{
+		Entra: client, Settings: w, Vault: w.secrets, Identity: w.identity, Open: entra.OpenCertificate, Cloud: client.Cloud, Now: w.clock,
+	})
 	return consent.New(consent.Config{
-		Settings: w, Addresses: client, Issuer: client, Vault: w.secrets,
+		Settings: w, Addresses: client, Issuer: w.credential, Vault: w.secrets,
 		Grants: storage.Grants{Storage: w.store}, Flows: storage.Flows{Storage: w.store},
 		Read:   func(_ context.Context, token secret.Text) (int, error) { return w.graph(token), nil },
 		Public: w.public, Administrator: access.AdministratorFrom,

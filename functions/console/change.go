@@ -10,6 +10,7 @@ import (
 
 	"procallteams/functions/status"
 	"procallteams/internal/access"
+	"procallteams/internal/appcredential"
 	"procallteams/internal/consent"
 	"procallteams/internal/host"
 	"procallteams/internal/integration"
@@ -112,7 +113,7 @@ func (f *Function) saveApp(ctx context.Context, who string, form url.Values) (st
 	if err := f.Editor.Audit.Record(ctx, saved.Tenant, access.Change{Who: who, What: "client secret replaced", At: f.Now()}); err != nil {
 		return "", err
 	}
-	if err := f.SetClientSecret(ctx, secret.New(text)); err != nil {
+	if err := f.SetClientSecret(ctx, secret.New(text), time.Time{}); err != nil {
 		return "", err
 	}
 	// A fresh token shows at once whether Entra accepts the secret; upkeep looks
@@ -170,7 +171,7 @@ func (f *Function) resume(ctx context.Context) error {
 // refuse shows the page with what stands against the change, and what to do.
 func (f *Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	text, code := "", http.StatusUnprocessableEntity
-	_, badSecret := errors.AsType[*consent.SecretError](err)
+	_, badSecret := errors.AsType[*appcredential.SecretError](err)
 	_, unset := errors.AsType[*consent.UnsetError](err)
 	own, isOwn := errors.AsType[refusal](err)
 	switch {

@@ -62,9 +62,9 @@ type Function struct {
 	Read        func(context.Context) (report.State, error)
 	Checks      []status.Check
 
-	// SetClientSecret stores the app registration's secret. Its errors are fit to
-	// be shown. SecretFixed says that an app setting holds it.
-	SetClientSecret func(context.Context, secret.Text) error
+	// SetClientSecret stores the app registration's secret and when it ends. Its
+	// errors are fit to be shown. SecretFixed says that an app setting holds it.
+	SetClientSecret func(ctx context.Context, value secret.Text, ends time.Time) error
 	SecretFixed     bool
 	// Probe looks at the admin consent now instead of within a minute.
 	Probe func(context.Context) error

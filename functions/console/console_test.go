@@ -153,7 +153,7 @@ func start(t *testing.T, over settings.Overrides) *world {
 	}
 	w.console = &console.Function{
 		Gate: w.gate, Setup: w.setup, Editor: editor, Credentials: issuer, Read: reader.Read, Checks: checks,
-		SetClientSecret: func(_ context.Context, value secret.Text) error { w.secret = value; return nil },
+		SetClientSecret: func(_ context.Context, value secret.Text, _ time.Time) error { w.secret = value; return nil },
 		Probe:           func(context.Context) error { return nil },
 		Resume:          func(_ context.Context, tenant string) error { w.resumed = append(w.resumed, tenant); return nil },
 		Redirects:       []string{publicURL + "/api/consent/user/callback", publicURL + "/api/consent/admin/callback"}, KeyVault: &url.URL{Scheme: "https", Host: "contoso-bridge.vault.azure.net"},

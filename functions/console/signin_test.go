@@ -14,7 +14,7 @@ import (
 // silent is a vault that answers nobody.
 type silent struct{}
 
-func (silent) Put(ctx context.Context, _ string, _ secret.Text, _ map[string]string) (string, error) {
+func (silent) Put(ctx context.Context, _ string, _ secret.Text, _ secret.Label) (string, error) {
 	<-ctx.Done()
 	return "", ctx.Err()
 }

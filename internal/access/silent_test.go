@@ -22,7 +22,7 @@ func (s silent) wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (s silent) Put(ctx context.Context, _ string, _ secret.Text, _ map[string]string) (string, error) {
+func (s silent) Put(ctx context.Context, _ string, _ secret.Text, _ secret.Label) (string, error) {
 	return "", s.wait(ctx)
 }
 

@@ -324,10 +324,6 @@ func (s *Service) redeem(ctx context.Context, app App, leg Leg, form url.Values)
 	if code.Empty() {
 		return SignedIn{}, aadsts.FromCallback("", ""), nil
 	}
-	app, err := s.withCredential(ctx, app)
-	if err != nil {
-		return SignedIn{}, nil, err
-	}
 	who, err := s.Issuer.Redeem(ctx, app, leg, code)
 	if refusal, ok := errors.AsType[*aadsts.Error](err); ok {
 		if refusal.Has(54005, 9002313) {

@@ -58,22 +58,21 @@ func (v verdict) of(g Grant) Grant {
 func (s *Service) judge(ctx context.Context, app App, read bool) (verdict, error) {
 	now := s.now()
 	found := func(mark func(*Grant)) verdict { return verdict{at: now, mark: mark} }
-	app, err := s.withCredential(ctx, app)
+	token, err := s.Issuer.AppToken(ctx, app)
 	if unset, ok := errors.AsType[*UnsetError](err); ok {
 		return found(func(g *Grant) { g.enter(Unverified, now, unset.why()) }), nil
 	}
-	if err != nil {
-		return verdict{}, err
-	}
-	token, err := s.Issuer.AppToken(ctx, app)
 	if refusal, ok := errors.AsType[*aadsts.Error](err); ok && refusal.Permanent() {
 		return found(func(g *Grant) { g.refused(refusal, now) }), nil
 	}
 	if err != nil {
 		return verdict{}, fmt.Errorf("get a token for the app: %w", err)
 	}
+	proven := func(mark func(*Grant)) verdict {
+		return found(func(g *Grant) { g.proven(token.Credential, now); mark(g) })
+	}
 	if token.Readable && !slices.Contains(token.Roles, readPresence) && !slices.Contains(token.Roles, writePresence) {
-		return found(func(g *Grant) { g.missing(now, token.Roles) }), nil
+		return proven(func(g *Grant) { g.missing(now, token.Roles) }), nil
 	}
 	status := http.StatusOK
 	if read || !token.Readable {
@@ -86,9 +85,9 @@ func (s *Service) judge(ctx context.Context, app App, read bool) (verdict, error
 	case unproven(status):
 		return verdict{}, fmt.Errorf("prove the app's permission at Graph: it answered %d", status)
 	case status == http.StatusForbidden:
-		return found(func(g *Grant) { g.missing(now, nil) }), nil
+		return proven(func(g *Grant) { g.missing(now, nil) }), nil
 	}
-	v := found(func(g *Grant) { g.held(now, token, status) })
+	v := proven(func(g *Grant) { g.held(now, token, status) })
 	if status != http.StatusUnauthorized {
 		v.token = Token{Value: token.Value, Expires: token.Expires, Kind: Admin}
 	}
@@ -119,12 +118,12 @@ func (g *Grant) held(now time.Time, token AppToken, status int) {
 		g.CheckedAt = now
 		return
 	}
-	w := why{}
-	if token.Readable && !slices.Contains(token.Roles, readUsers) {
+	state, w := token.Credential.standing(now)
+	if w.reason == "" && token.Readable && !slices.Contains(token.Roles, readUsers) {
 		w.reason = readUsers + " is not granted: guests and disabled accounts cannot be told apart"
 		w.step = "Add " + readUsers + " to the app registration, then consent again."
 	}
-	g.enter(Granted, now, w)
+	g.enter(state, now, w)
 }
 
 // unproven reports whether Graph's status says nothing about a permission.
@@ -181,7 +180,11 @@ func (s *Service) checkAdmin(ctx context.Context, app App, before Grant) (Grant,
 	if before.Disconnected {
 		return before, nil
 	}
+	now := s.now()
 	v, err := s.judge(ctx, app, true)
+	if refusal, ok := errors.AsType[*aadsts.Error](err); ok && refusal.Replicating() && !before.Works() {
+		v, err = verdict{at: now, mark: func(g *Grant) { g.enter(Waiting, now, because(refusal)) }}, nil
+	}
 	if err != nil {
 		return before, err
 	}

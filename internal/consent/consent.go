@@ -48,8 +48,6 @@ type Config struct {
 	Read func(ctx context.Context, token secret.Text) (status int, err error)
 	// Public is the bridge's address; redirect URIs are built from it alone.
 	Public *url.URL
-	// ClientSecret is the app setting that wins over the one in Key Vault.
-	ClientSecret secret.Text
 	// Administrator returns who called, as access.AdministratorFrom does.
 	Administrator func(context.Context) string
 	// Audit records what an administrator is about to do, before it is done.
@@ -92,7 +90,7 @@ func callbackPath(kind Kind) string { return "/api/consent/" + string(kind) + "/
 
 func (s *Service) now() time.Time { return s.Now().UTC() }
 
-// app returns the app registration without its secret.
+// app returns the app registration.
 func (s *Service) app(ctx context.Context) (App, error) {
 	integration, _, err := s.Settings.Load(ctx)
 	if err != nil {
@@ -119,23 +117,6 @@ func appOf(i settings.Integration) (App, error) {
 		return App{}, &UnsetError{"the client id", "enter the client id of the app registration on the bridge's page"}
 	}
 	return App{Tenant: i.Tenant, ClientID: i.ClientID}, nil
-}
-
-// withCredential returns the app registration of a tenant with what proves it.
-func (s *Service) withCredential(ctx context.Context, app App) (App, error) {
-	app.Credential = Credential{Kind: settings.SecretInKeyVault, Secret: s.ClientSecret}
-	if !app.Credential.Secret.Empty() {
-		return app, nil
-	}
-	var err error
-	app.Credential.Secret, _, err = s.Vault.Get(ctx, secretName(app.Tenant))
-	if isNotFound(err) {
-		return App{}, &UnsetError{"the client secret", "create one in the app registration and store its value on the bridge's page"}
-	}
-	if err != nil {
-		return App{}, fmt.Errorf("read client secret: %w", err)
-	}
-	return app, nil
 }
 
 // ordered returns grants in the order of use: admin first, then the healthiest

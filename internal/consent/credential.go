@@ -1,55 +1,40 @@
 package consent
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"strings"
+	"time"
 
-	"github.com/google/uuid"
-
-	"procallteams/internal/secret"
+	"procallteams/internal/entra/aadsts"
+	"procallteams/internal/settings"
 )
 
-func secretName(tenant string) string { return "client-secret-" + tenant }
+// ExpiringWithin is how long before the end of a credential a grant that works is
+// [Expiring].
+const ExpiringWithin = 30 * 24 * time.Hour
 
-func refreshName(tenant, account string) string { return "refresh-" + tenant + "-" + account }
-
-func isNotFound(err error) bool { return errors.Is(err, secret.ErrNotFound) }
-
-func isChanged(err error) bool { return errors.Is(err, ErrChanged) }
-
-// SecretError reports that a client secret cannot be right. It never holds it.
-type SecretError struct{ Cause, Step string }
-
-func (e *SecretError) Error() string {
-	return "the client secret was not stored: " + e.Cause + ". " + e.Step
+// proven notes the credential that Entra took. One that it did not know yet it knows
+// now.
+func (g *Grant) proven(c CredentialUse, now time.Time) {
+	g.CredentialEnds = c.Ends
+	if g.State == Waiting && g.Class == aadsts.Transient {
+		g.enter(Required, now, why{})
+	}
 }
 
-// SetClientSecret stores the app registration's secret in Key Vault. It returns
-// *[SecretError] for a value that cannot be one, *[UnsetError] before a tenant is
-// set. Whether Entra accepts it shows at the next check.
-func (s *Service) SetClientSecret(ctx context.Context, value secret.Text) error {
-	if !s.ClientSecret.Empty() {
-		return &SecretError{"the app setting TEAMS_CLIENT_SECRET is in force", "Change it there, or remove it."}
+// standing is the state of a grant that works, by the credential that the app was
+// proven with, and what is to be said about that.
+func (c CredentialUse) standing(now time.Time) (State, why) {
+	w := why{reason: c.Note, step: c.Step}
+	if c.Ends.IsZero() || c.Ends.Sub(now) > ExpiringWithin {
+		return Granted, w
 	}
-	text := strings.TrimSpace(value.Reveal())
-	if _, err := uuid.Parse(text); err == nil {
-		return &SecretError{"that is the secret's id", "Paste its value: Entra shows it once, right after the secret was made."}
+	what, step := "the client secret", "Create a new client secret in the app registration and store its value on the bridge's page; the old one stays valid until then."
+	if c.Kind == settings.CertificateInKeyVault {
+		what, step = "the certificate", "Renew it in Key Vault and upload its public part to the app registration; the bridge takes the new one by itself."
 	}
-	if len(text) < 8 || len(text) > 1000 || strings.ContainsAny(text, " \t\r\n") {
-		return &SecretError{"that is not a client secret", "Paste the secret's value from the app registration."}
+	if w.reason != "" {
+		w.reason += "; "
 	}
-	integration, _, err := s.Settings.Load(ctx)
-	if err != nil {
-		return fmt.Errorf("store client secret: %w", err)
-	}
-	if integration.Tenant == "" {
-		return &UnsetError{"the tenant", "enter the tenant id first"}
-	}
-	if _, err := s.Vault.Put(ctx, secretName(integration.Tenant), secret.New(text), secret.Label{Tags: map[string]string{"client": integration.ClientID}}); err != nil {
-		return fmt.Errorf("store client secret: %w", err)
-	}
-	s.forget(integration.Tenant)
-	return nil
+	w.reason += what + " ends on " + c.Ends.UTC().Format(time.DateOnly)
+	w.step = step
+	return Expiring, w
 }

@@ -9,8 +9,8 @@ import (
 	"procallteams/internal/settings"
 )
 
-// App is the app registration in one tenant. Credential is needed for tokens, not
-// for addresses.
+// App is the app registration in one tenant. Its Credential is found by whoever
+// issues tokens; this package leaves it empty.
 type App struct {
 	Tenant, ClientID string // GUIDs in lower case
 	Credential       Credential
@@ -69,6 +69,17 @@ type AppToken struct {
 	Expires  time.Time
 	Roles    []string
 	Readable bool
+	// Credential is what the app was proven with.
+	Credential CredentialUse
+}
+
+// CredentialUse is what an administrator is told about a credential that works.
+type CredentialUse struct {
+	Kind settings.CredentialKind
+	Ends time.Time // zero: unknown, or never
+	// Note and Step say what is wrong although it works, such as a newer version that
+	// Entra refuses. Empty when nothing is.
+	Note, Step string
 }
 
 // Addresses knows where a browser goes. Errors are Entra's refusals
@@ -78,8 +89,9 @@ type Addresses interface {
 	AdminConsentURL(ctx context.Context, app App, redirect, state string) (string, error)
 }
 
-// Issuer gives tokens. Its refusals are *aadsts.Error. Transient ones were
-// tried again already; an authorization code is sent once.
+// Issuer gives tokens. Its refusals are *aadsts.Error, and *[UnsetError] when nobody
+// set what proves the app. Transient ones were tried again already; an authorization
+// code is sent once, unless Entra refused the app before it looked at the code.
 type Issuer interface {
 	Redeem(ctx context.Context, app App, leg Leg, code secret.Text) (SignedIn, error)
 	Refresh(ctx context.Context, app App, refresh secret.Text) (Tokens, error)

@@ -29,13 +29,7 @@ const (
 // row, a success restores it; the stored refresh token is never thrown away,
 // since most refusals can be undone at Entra. p is held by the caller.
 func (s *Service) refresh(ctx context.Context, tenant string, grant Grant, p *slot) (Token, error) {
-	app, err := s.withCredential(ctx, App{Tenant: tenant, ClientID: grant.ClientID})
-	if unset, ok := errors.AsType[*UnsetError](err); ok {
-		return Token{}, &RequiredError{Kind: User, Cause: unset.What + " is not set", Step: unset.Step}
-	}
-	if err != nil {
-		return Token{}, err
-	}
+	app := App{Tenant: tenant, ClientID: grant.ClientID}
 	for range 3 {
 		if grant.SecretVersion == "" { // disconnected meanwhile
 			return Token{}, grant.required(nil)
@@ -43,6 +37,9 @@ func (s *Service) refresh(ctx context.Context, tenant string, grant Grant, p *sl
 		tokens, err := s.redeemStored(ctx, app, grant)
 		if err == nil {
 			return s.refreshed(ctx, tenant, grant, tokens)
+		}
+		if unset, ok := errors.AsType[*UnsetError](err); ok {
+			return Token{}, &RequiredError{Kind: User, Cause: unset.What + " is not set", Step: unset.Step}
 		}
 		refusal, ok := errors.AsType[*aadsts.Error](err)
 		if !ok || !refusal.Permanent() || ctx.Err() != nil {
@@ -239,3 +236,9 @@ func (s *Service) connect(ctx context.Context, app App, who SignedIn) (Grant, er
 	}
 	return grant, nil
 }
+
+func refreshName(tenant, account string) string { return "refresh-" + tenant + "-" + account }
+
+func isNotFound(err error) bool { return errors.Is(err, secret.ErrNotFound) }
+
+func isChanged(err error) bool { return errors.Is(err, ErrChanged) }

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -33,9 +34,25 @@ func (c *Client) scopes(purpose consent.Purpose) []string {
 
 func (c *Client) config(tenant Tenant, app consent.App) *oauth2.Config {
 	return &oauth2.Config{
-		ClientID: app.ClientID, ClientSecret: app.Credential.Secret.Reveal(),
+		ClientID: app.ClientID,
 		Endpoint: oauth2.Endpoint{AuthURL: tenant.AuthorizationEndpoint, TokenURL: tenant.TokenEndpoint, AuthStyle: oauth2.AuthStyleInParams},
 	}
+}
+
+// assertionType says that an assertion stands in for a secret (RFC 7523, 2.2).
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// proof are the parameters that prove app at the tenant's token endpoint, whatever
+// the grant. Errors are those of the assertion.
+func proof(ctx context.Context, tenant Tenant, app consent.App) (url.Values, error) {
+	if app.Credential.Assert == nil {
+		return url.Values{"client_secret": {app.Credential.Secret.Reveal()}}, nil
+	}
+	assertion, err := app.Credential.Assert(ctx, tenant.TokenEndpoint)
+	if err != nil {
+		return nil, err
+	}
+	return url.Values{"client_assertion_type": {assertionType}, "client_assertion": {assertion.Reveal()}}, nil
 }
 
 // AuthorizeURL returns the address at which a person signs in. It needs no
@@ -96,14 +113,22 @@ func (c *Client) Redeem(ctx context.Context, app consent.App, leg consent.Leg, c
 	if err != nil {
 		return consent.SignedIn{}, err
 	}
+	proof, err := proof(ctx, tenant, app)
+	if err != nil {
+		return consent.SignedIn{}, err
+	}
 	config := c.config(tenant, app)
 	config.RedirectURL = leg.Redirect
+	options := []oauth2.AuthCodeOption{
+		oauth2.VerifierOption(leg.Verifier.Reveal()), oauth2.SetAuthURLParam("scope", strings.Join(c.scopes(leg.Purpose), " ")),
+	}
+	for name := range proof {
+		options = append(options, oauth2.SetAuthURLParam(name, proof.Get(name)))
+	}
 	began := c.now()
-	token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, c.client(unused)), code.Reveal(),
-		oauth2.VerifierOption(leg.Verifier.Reveal()),
-		oauth2.SetAuthURLParam("scope", strings.Join(c.scopes(leg.Purpose), " ")))
+	token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, c.client(unused)), code.Reveal(), options...)
 	if err != nil {
-		return consent.SignedIn{}, refusal(ctx, err)
+		return consent.SignedIn{}, c.refusal(ctx, err)
 	}
 	raw, _ := token.Extra("id_token").(string)
 	if raw == "" {
@@ -146,17 +171,23 @@ func (c *Client) Refresh(ctx context.Context, app consent.App, refresh secret.Te
 	if err != nil {
 		return consent.Tokens{}, err
 	}
-	// oauth2's own refresh sends no scope; this configuration lets the grant type
-	// be set, so that the scope is named and a lost permission is refused.
+	parameters, err := proof(ctx, tenant, app)
+	if err != nil {
+		return consent.Tokens{}, err
+	}
+	parameters.Set("grant_type", "refresh_token")
+	parameters.Set("refresh_token", refresh.Reveal())
+	// oauth2's own refresh sends no scope and no assertion; this configuration lets
+	// the grant type be set, so that the scope is named and a lost permission is
+	// refused.
 	config := clientcredentials.Config{
-		ClientID: app.ClientID, ClientSecret: app.Credential.Secret.Reveal(), TokenURL: tenant.TokenEndpoint,
-		AuthStyle: oauth2.AuthStyleInParams, Scopes: c.scopes(consent.ReadPresence),
-		EndpointParams: url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Reveal()}},
+		ClientID: app.ClientID, TokenURL: tenant.TokenEndpoint,
+		AuthStyle: oauth2.AuthStyleInParams, Scopes: c.scopes(consent.ReadPresence), EndpointParams: parameters,
 	}
 	began := c.now()
 	token, err := config.Token(context.WithValue(ctx, oauth2.HTTPClient, c.client(always)))
 	if err != nil {
-		return consent.Tokens{}, refusal(ctx, err)
+		return consent.Tokens{}, c.refusal(ctx, err)
 	}
 	return c.tokens(token, began), nil
 }
@@ -186,12 +217,39 @@ func (c *Client) tokens(token *oauth2.Token, began time.Time) consent.Tokens {
 }
 
 // refusal turns oauth2's error into an *[Error].
-func refusal(ctx context.Context, err error) error {
+func (c *Client) refusal(ctx context.Context, err error) error {
 	if answer, ok := errors.AsType[*oauth2.RetrieveError](err); ok && answer.Response != nil {
-		return aadsts.FromAnswer(answer.Response.StatusCode, answer.Body)
+		return c.answered(answer.Response, answer.Body)
 	}
 	return network(ctx, err)
 }
+
+// answered judges an answer of the token endpoint. For an assertion that is not of
+// this moment it compares our clock with Entra's.
+func (c *Client) answered(response *http.Response, body []byte) *Error {
+	e := aadsts.FromAnswer(response.StatusCode, body)
+	if !e.Has(outOfTime...) {
+		return e
+	}
+	theirs, err := http.ParseTime(response.Header.Get("Date"))
+	if err != nil {
+		return e
+	}
+	off, direction := c.now().Sub(theirs).Round(time.Second), "ahead of"
+	if off < 0 {
+		off, direction = -off, "behind"
+	}
+	if off < time.Minute {
+		e.Cause, e.Step = "Entra found the app's assertion out of its time range, although the bridge's clock agrees with Microsoft's", "Restart the function app: the platform then issues another one."
+		return e
+	}
+	e.Cause = fmt.Sprintf("the bridge's clock is %s %s Microsoft's", off, direction)
+	e.Step = "Let the machine that runs the bridge take its time from a time server; in Azure, restart the function app."
+	return e
+}
+
+// outOfTime are the numbers for assertions that are too old or too new.
+var outOfTime = []int{700024, 500133}
 
 // invalid refuses an answer that Entra would never give to us.
 func invalid(cause string) *Error {

@@ -74,6 +74,12 @@ func (e *Error) Error() string {
 // Permanent reports whether waiting does not help.
 func (e *Error) Permanent() bool { return e.Class != Transient }
 
+// Replicating reports whether Entra may not know a federated credential yet that
+// was just made. Whoever knows when that was makes the refusal [Transient].
+func (e *Error) Replicating() bool {
+	return e.Class == Transient && e.Has(700211, 700212, 700213, 7002137, 7002138, 70021)
+}
+
 // Has reports whether Entra named one of numbers.
 func (e *Error) Has(numbers ...int) bool {
 	for _, have := range e.Numbers {
