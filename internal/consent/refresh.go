@@ -82,6 +82,9 @@ func (p *slot) doubt(now time.Time) bool {
 	return p.doubts < doubtsNeeded || now.Sub(p.doubted) < doubtsWithin
 }
 
+// malformed is Entra's number for a request with a refresh token that is none.
+const malformed = 9002313
+
 // redeemStored reads the stored refresh token and uses it.
 func (s *Service) redeemStored(ctx context.Context, app App, grant Grant) (Tokens, error) {
 	stored, err := s.Vault.GetVersion(ctx, grant.SecretName, grant.SecretVersion)
@@ -92,6 +95,10 @@ func (s *Service) redeemStored(ctx context.Context, app App, grant Grant) (Token
 		return Tokens{}, fmt.Errorf("read stored sign-in: %w", err)
 	}
 	tokens, err := s.Issuer.Refresh(ctx, app, stored)
+	if refusal, ok := errors.AsType[*aadsts.Error](err); ok && refusal.Has(malformed) && refusal.Word == "invalid_grant" {
+		// The rest of the request serves every other grant.
+		refusal.Class, refusal.Cause, refusal.Step = aadsts.Reauthorize, "Entra does not accept the stored sign-in", "Sign in again; somebody may have changed the secret "+grant.SecretName+" in Key Vault."
+	}
 	if err != nil {
 		return Tokens{}, err
 	}
