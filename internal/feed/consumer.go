@@ -42,6 +42,8 @@ type Consumer struct {
 // lost or late: the truth is the consumer's row.
 type WakeUp struct {
 	Tenant string `json:"tenant"`
+	// At is when it was sent; zero when it does not say.
+	At time.Time `json:"at,omitzero"`
 }
 
 // Shipment is one request's content: the changes of (From, To], or a part of a

@@ -34,6 +34,8 @@ const (
 	ReporterSilent     Code = "reporter-silent"
 	ReporterListNeeded Code = "reporter-list-needed"
 	DirectoryUnread    Code = "directory-unread"
+	NobodyPolls        Code = "nobody-polls"
+	PoisonMessages     Code = "poison-messages"
 )
 
 // Finding is one thing that somebody should know. Fault says that the bridge
@@ -80,6 +82,10 @@ type Input struct {
 	// Reporters say who is on the phone; Writer is how writing that to Teams stands.
 	Reporters calls.Reporters
 	Writer    session.Writer
+	// Pollers are the machines that may poll; nil when nobody looked.
+	Pollers *Pollers
+	// Poisoned counts messages that the Functions host gave up.
+	Poisoned int
 	// DueSince is when the oldest report came in that is not written yet, zero when
 	// none waits.
 	DueSince time.Time
@@ -140,6 +146,12 @@ func Assess(now time.Time, in Input) []Finding {
 	found = append(found, writing(now, in)...)
 	if f, ok := following(now, in); ok {
 		add(f)
+	}
+	if f, ok := taking(now, in); ok {
+		add(f)
+	}
+	if in.Poisoned > 0 {
+		add(poisoned(in.Poisoned))
 	}
 	if in.Throttled.After(now) {
 		add(Finding{

@@ -69,6 +69,16 @@ func TestWhatIsFoundAndHowItIsShown(t *testing.T) {
 			in.Push = &health.Push{LastSuccess: ago(5 * time.Minute), Problem: "connection refused", ProblemSince: ago(4 * time.Minute)}
 		}, []health.Code{health.PushFailing}, true, health.Working},
 		{"UCServer said 410", func(in *health.Input) { in.Push = &health.Push{Stopped: true} }, []health.Code{health.PushStopped}, true, health.Working},
+		{"nothing is pushed and nobody may poll", func(in *health.Input) { in.Settings.PushURL, in.Pollers = "", &health.Pollers{} }, []health.Code{health.NobodyPolls}, false, health.Working},
+		{"a credential that never polled", func(in *health.Input) { in.Settings.PushURL, in.Pollers = "", &health.Pollers{Count: 1} }, []health.Code{health.NobodyPolls}, false, health.Working},
+		{"a poller that went silent", func(in *health.Input) {
+			in.Settings.PushURL, in.Pollers = "", &health.Pollers{Count: 2, LastUsed: ago(31 * time.Minute)}
+		}, []health.Code{health.NobodyPolls}, true, health.Working},
+		{"a poller that polls", func(in *health.Input) {
+			in.Settings.PushURL, in.Pollers = "", &health.Pollers{Count: 1, LastUsed: ago(29 * time.Minute)}
+		}, nil, false, health.Working},
+		{"pushes suffice", func(in *health.Input) { in.Pollers = &health.Pollers{Count: 1, LastUsed: ago(24 * time.Hour)} }, nil, false, health.Working},
+		{"messages were given up", func(in *health.Input) { in.Poisoned = 2 }, []health.Code{health.PoisonMessages}, false, health.Working},
 		{"a fault stands before a note", func(in *health.Input) {
 			in.Throttled, in.Push = now.Add(time.Minute), &health.Push{Stopped: true}
 		}, []health.Code{health.PushStopped, health.Throttled}, true, health.Working},

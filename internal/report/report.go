@@ -29,8 +29,10 @@ type Reader struct {
 	// left it is enough.
 	Due func(ctx context.Context, tenant string) ([]calls.Due, error)
 	// Consumers lists the machine credentials: reports of a revoked one are no
-	// longer waited for. It is asked when a reporter is silent. May be nil.
+	// longer waited for, and who may poll should. May be nil.
 	Consumers func(context.Context) ([]access.Credential, error)
+	// Poisoned counts messages in the poison queues. May be nil.
+	Poisoned func(context.Context) (int, error)
 	// Interval of the schedule.
 	Interval time.Duration
 }
@@ -66,8 +68,18 @@ func (r Reader) Read(ctx context.Context) (State, error) {
 			return State{}, err
 		}
 	}
-	if state.Reporters, err = r.reporters(ctx, state.Reporters); err != nil {
-		return State{}, err
+	if r.Consumers != nil {
+		credentials, err := r.Consumers(ctx)
+		if err != nil {
+			return State{}, err
+		}
+		state.Reporters, state.Pollers = reporters(state.Reporters, credentials), pollers(credentials)
+	}
+	if r.Poisoned != nil {
+		// A queue that can't be looked at hides nothing else: whoever sends to it says so.
+		if n, err := r.Poisoned(ctx); err == nil {
+			state.Poisoned = n
+		}
 	}
 	return state, nil
 }
@@ -83,21 +95,27 @@ func (r Reader) dueSince(ctx context.Context, tenant string) (oldest time.Time, 
 }
 
 // reporters leaves out those whose credential was revoked: nobody waits for them.
-func (r Reader) reporters(ctx context.Context, all calls.Reporters) (calls.Reporters, error) {
-	silent := func(one calls.Reporter) bool { return one.Need != "" }
-	if r.Consumers == nil || !slices.ContainsFunc(slices.Collect(maps.Values(all)), silent) {
-		return all, nil
-	}
-	credentials, err := r.Consumers(ctx)
-	if err != nil {
-		return nil, err
-	}
-	revoked := func(id string, one calls.Reporter) bool {
-		return silent(one) && !slices.ContainsFunc(credentials, func(c access.Credential) bool { return c.ID == id && c.Revoked.IsZero() })
-	}
+func reporters(all calls.Reporters, credentials []access.Credential) calls.Reporters {
 	kept := maps.Clone(all)
-	maps.DeleteFunc(kept, revoked)
-	return kept, nil
+	maps.DeleteFunc(kept, func(id string, one calls.Reporter) bool {
+		return one.Need != "" && !slices.ContainsFunc(credentials, func(c access.Credential) bool { return c.ID == id && c.Revoked.IsZero() })
+	})
+	return kept
+}
+
+// pollers are those whose credential lets them poll.
+func pollers(credentials []access.Credential) *health.Pollers {
+	found := &health.Pollers{}
+	for _, c := range credentials {
+		if !c.Revoked.IsZero() || !c.Allows(access.Read) {
+			continue
+		}
+		found.Count++
+		if c.LastUsed.After(found.LastUsed) {
+			found.LastUsed = c.LastUsed
+		}
+	}
+	return found
 }
 
 // InputOf is what a tenant's rows say to the judgements. current are its settings

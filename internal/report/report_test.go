@@ -234,17 +234,8 @@ func TestNobodyWaitsForTheReportsOfARevokedCredential(t *testing.T) {
 	w.save(t, settings.Integration{Tenant: w.tenant, ProCallToTeams: settings.Everyone})
 	store := storage.Calls{Storage: w.st}
 	for _, r := range []calls.Reporter{{ID: "alive"}, {ID: "silent", Need: calls.NeedExpired}, {ID: "revoked", Need: calls.NeedExpired}, {ID: "forgotten", Need: calls.NeedExpired}} {
-		if r.ID == "alive" {
-			w.reader.Consumers = func(context.Context) ([]access.Credential, error) {
-				t.Error("credentials are read although nobody is silent")
-				return nil, nil
-			}
-		}
 		if err := store.SavePeople(t.Context(), w.tenant, nil, &r); err != nil {
 			t.Fatal(err)
-		}
-		if r.ID == "alive" {
-			read(t, w.reader)
 		}
 	}
 	w.reader.Consumers = func(context.Context) ([]access.Credential, error) {
@@ -252,5 +243,37 @@ func TestNobodyWaitsForTheReportsOfARevokedCredential(t *testing.T) {
 	}
 	if got := slices.Sorted(maps.Keys(read(t, w.reader).Reporters)); !slices.Equal(got, []string{"alive", "silent"}) {
 		t.Errorf("reporters = %q; want those whose credential is in force", got)
+	}
+}
+
+func TestWhoMayPollIsLookedUp(t *testing.T) {
+	w := newWorld(t)
+	w.save(t, settings.Integration{Tenant: w.tenant, TeamsToProCall: settings.Everyone})
+	if got := read(t, w.reader).Pollers; got != nil {
+		t.Errorf("pollers = %+v although nobody looked", got)
+	}
+	w.reader.Consumers = func(context.Context) ([]access.Credential, error) {
+		return []access.Credential{
+			{ID: "polls", Scopes: []access.Scope{access.Read}, LastUsed: at.Add(-time.Hour)},
+			{ID: "polled longer ago", Scopes: []access.Scope{access.Read, access.Report}, LastUsed: at.Add(-2 * time.Hour)},
+			{ID: "reports only", Scopes: []access.Scope{access.Report}, LastUsed: at},
+			{ID: "revoked", Scopes: []access.Scope{access.Read}, LastUsed: at, Revoked: at},
+		}, nil
+	}
+	if got := read(t, w.reader).Pollers; got == nil || got.Count != 2 || !got.LastUsed.Equal(at.Add(-time.Hour)) {
+		t.Errorf("pollers = %+v; want two, last used an hour ago", got)
+	}
+}
+
+func TestAQueueThatCannotBeLookedAtHidesNothingElse(t *testing.T) {
+	w := newWorld(t)
+	w.save(t, settings.Integration{Tenant: w.tenant, TeamsToProCall: settings.Everyone})
+	w.reader.Poisoned = func(context.Context) (int, error) { return 0, errors.New("storage answered 403") }
+	if got := read(t, w.reader); got.Poisoned != 0 || got.Settings.Tenant != w.tenant {
+		t.Errorf("state = %+v", got)
+	}
+	w.reader.Poisoned = func(context.Context) (int, error) { return 3, nil }
+	if got := read(t, w.reader); got.Poisoned != 3 {
+		t.Errorf("poisoned = %d", got.Poisoned)
 	}
 }

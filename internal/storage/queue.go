@@ -13,9 +13,28 @@ import (
 	"procallteams/internal/session"
 )
 
+// poisonOf is the queue to which the host moves messages that failed five times.
+func poisonOf(queue string) string { return queue + "-poison" }
+
+// Poisoned returns about how many messages lie in the poison queues: two storage
+// operations.
+func (s *Storage) Poisoned(ctx context.Context) (messages int, err error) {
+	for _, queue := range []string{poisonOf(PresencePushQueue), poisonOf(PresenceSetQueue)} {
+		properties, err := s.queues.NewQueueClient(queue).GetProperties(ctx, nil)
+		switch {
+		case hasCode(err, "QueueNotFound"): // made with the first such message, or by the template
+		case err != nil:
+			return 0, fmt.Errorf("look at queue %s: %w", queue, clean(err))
+		case properties.ApproximateMessagesCount != nil:
+			messages += int(*properties.ApproximateMessagesCount)
+		}
+	}
+	return messages, nil
+}
+
 // WakePusher sends the tenant's [feed.WakeUp].
 func (s *Storage) WakePusher(ctx context.Context, tenant string) error {
-	message, err := json.Marshal(feed.WakeUp{Tenant: tenant})
+	message, err := json.Marshal(feed.WakeUp{Tenant: tenant, At: time.Now().UTC()})
 	if err != nil {
 		return fmt.Errorf("encode wake-up: %w", err)
 	}
