@@ -12,6 +12,7 @@ import (
 	"procallteams/internal/cmdline"
 	"procallteams/internal/host"
 	"procallteams/internal/settings"
+	"procallteams/internal/telemetry"
 )
 
 // gcPercent trades a little CPU for memory: instances are small and share theirs
@@ -35,14 +36,17 @@ func main() {
 // serve listens before anything slow happens: every client connects at its first
 // use, so that the readiness probe is answered even while Azure is not reachable.
 func serve(log *slog.Logger) error {
+	log.Info("started", "version", buildVersion())
+	meter := telemetry.NewMeter(log)
 	h := host.New(log)
+	h.Trace(telemetry.NewTracer(log, meter))
 	bootstrap, err := settings.Load(os.Environ())
 	if err == nil {
 		for _, warning := range bootstrap.Warnings {
 			log.Warn("app settings", "warning", warning)
 		}
 		var bodies functions
-		if bodies, err = wire(bootstrap, log); err == nil {
+		if bodies, err = wire(bootstrap, log, meter); err == nil {
 			bodies.register(h)
 			return h.Serve(context.Background(), os.Getenv)
 		}

@@ -25,7 +25,7 @@ func TestATenantThatAnAppSettingBringsBackIsPushedAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := connect(b, slog.New(slog.NewJSONHandler(io.Discard, nil)))
+		c, err := connect(b, slog.New(slog.NewJSONHandler(io.Discard, nil)), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

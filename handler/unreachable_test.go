@@ -56,7 +56,7 @@ func TestTheHandlerStartsWithoutStorageAndKeyVaultAndRecoversByItself(t *testing
 	if err != nil {
 		t.Fatal(err)
 	}
-	bodies, err := wire(b, slog.New(slog.NewJSONHandler(io.Discard, nil)))
+	bodies, err := wire(b, slog.New(slog.NewJSONHandler(io.Discard, nil)), nil)
 	if err != nil {
 		t.Fatalf("the handler needs the network to start: %v", err)
 	}

@@ -44,6 +44,7 @@ import (
 	"procallteams/internal/secret"
 	"procallteams/internal/settings"
 	"procallteams/internal/storage"
+	"procallteams/internal/telemetry"
 	"procallteams/internal/ucserver"
 )
 
@@ -87,11 +88,12 @@ type clients struct {
 	// books and people are kept warm for every function of this process.
 	books  *feed.Shelf
 	people *directory.Cache
+	meter  *telemetry.Meter
 }
 
 // connect builds the clients. Nothing is contacted yet.
-func connect(b settings.Bootstrap, log *slog.Logger) (c clients, err error) {
-	c = clients{Bootstrap: b, log: log, now: time.Now}
+func connect(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (c clients, err error) {
+	c = clients{Bootstrap: b, log: log, meter: meter, now: time.Now}
 	if c.identity, err = entra.ManagedIdentity(b.ManagedIdentity, nil); err != nil {
 		return c, err
 	}
@@ -130,8 +132,8 @@ func connect(b settings.Bootstrap, log *slog.Logger) (c clients, err error) {
 }
 
 // wire makes the functions.
-func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
-	c, err := connect(b, log)
+func wire(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (functions, error) {
+	c, err := connect(b, log, meter)
 	if err != nil {
 		return functions{}, err
 	}
@@ -139,7 +141,7 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 	pusher := c.pusher()
 	keys := access.Credentials{Store: c.storage, Tenant: c.settings.Tenant, Audit: c.storage, Now: c.now}
 	reader := report.Reader{
-		Settings: c.settings.Load, Now: c.storage.Now, Push: pusher.State, Due: storage.Calls{Storage: c.storage}.Due, Consumers: keys.List, Interval: b.Interval,
+		Settings: c.settings.Load, Now: c.storage.Now, Push: pusher.State, Due: storage.Calls{Storage: c.storage}.Due, Consumers: keys.List, Poisoned: c.storage.Poisoned, Interval: b.Interval,
 	}
 	editor := integration.Editor{Store: c.settings, Tenants: c.entra, Audit: c.storage, PushSecret: c.signing, Changed: c.tell, Now: c.now}
 	ledger, writer := c.ledger(), c.writer()
@@ -153,7 +155,7 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 	}
 	sync := &presencesync.Function{
 		Storage: c.storage, Settings: c.settings, Graph: c.graph, Tokens: c.consent, Books: c.books,
-		Names: filepath.Join(b.ScriptRoot, "config", "usermatching.csv"), Interval: b.Interval, Now: c.now, Log: log,
+		Names: filepath.Join(b.ScriptRoot, "config", "usermatching.csv"), Interval: b.Interval, Now: c.now, Log: log, Meter: meter,
 	}
 	return functions{
 		consentStart:    consentstart.Function{Consent: c.consent, Administrator: c.gate.Administrator},
@@ -173,9 +175,9 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 		status: c.gate.Either(access.Monitor, status.Function{
 			Read: reader.Read, Consumers: keys.List, Checks: checks, Version: version, Warnings: b.Warnings, Now: c.now, Log: log,
 		}.ServeCaller),
-		presenceSnapshot: c.gate.Machine(access.Read, presencesnapshot.Function{Feeds: feeds, Log: log}.ServeConsumer),
-		presenceChanges:  c.gate.Machine(access.Read, presencechanges.Function{Feeds: feeds, Log: log}.ServeConsumer),
-		telephony:        c.gate.Machine(access.Report, telephony.Function{Ledger: ledger, Log: log}.ServeReporter),
+		presenceSnapshot: c.gate.Machine(access.Read, presencesnapshot.Function{Feeds: feeds, Log: log, Meter: meter}.ServeConsumer),
+		presenceChanges:  c.gate.Machine(access.Read, presencechanges.Function{Feeds: feeds, Log: log, Meter: meter}.ServeConsumer),
+		telephony:        c.gate.Machine(access.Report, telephony.Function{Ledger: ledger, Log: log, Meter: meter}.ServeReporter),
 		users: c.gate.Either(access.Directory, users.Function{
 			Storage: c.storage, Settings: c.settings, People: c.people.Get, Feeds: feeds, Interval: b.Interval, Now: c.now, Log: log,
 		}.ServeCaller),
@@ -194,6 +196,7 @@ func wire(b settings.Bootstrap, log *slog.Logger) (functions, error) {
 			{Name: "make the set-up code", Do: func(ctx context.Context) error { _, err := c.setup.Ensure(ctx); return err }},
 			{Name: "deliver what no wake-up announced", Do: pusher.Sweep},
 			{Name: "look at the consents", Do: c.consent.Probe},
+			{Name: "say how it stands", Do: upkeep.Standing{Read: reader.Read, Now: c.now, Log: log}.Do},
 			{Name: "retire the previous tenant", Do: c.settings.Repair},
 			{Name: "forget old changes", Do: c.trim},
 			{Name: "forget what may not be kept", Do: (&storage.Forgetting{Settings: c.settings, Now: c.now}).Do},
@@ -261,7 +264,7 @@ func (c clients) pusher() presencepush.Function {
 		Secrets: signingSecret{c.signing},
 		Sender:  &ucserver.Client{},
 		Wake:    c.storage.WakePusher,
-		Now:     c.now, Log: c.log,
+		Now:     c.now, Log: c.log, Meter: c.meter,
 	}
 }
 
@@ -312,7 +315,7 @@ func (c clients) writer() *presenceset.Function {
 		Published: c.published,
 		Work:      storage.Calls{Storage: c.storage}, Written: storage.Written{Storage: c.storage},
 		Graph: c.graph, Tokens: c.consent, Throttle: c.storage.Throttle, Wake: c.storage.WakeWriter,
-		Now: c.now, Log: c.log,
+		Now: c.now, Log: c.log, Meter: c.meter,
 	}
 }
 

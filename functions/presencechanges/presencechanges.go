@@ -12,6 +12,7 @@ import (
 	"procallteams/internal/feed"
 	"procallteams/internal/host"
 	"procallteams/internal/poll"
+	"procallteams/internal/telemetry"
 )
 
 // maxWait is the longest long poll, in seconds: part of the contract, and below
@@ -22,6 +23,7 @@ const maxWait = 25
 type Function struct {
 	Feeds poll.Feeds
 	Log   *slog.Logger
+	Meter *telemetry.Meter
 }
 
 // Answer holds the changes after the cursor that was asked with, and the cursor
@@ -55,6 +57,7 @@ func (f Function) serve(w http.ResponseWriter, r *http.Request, tenant string) {
 	if r.Context().Err() != nil {
 		return // the client is gone, nobody reads an answer
 	}
+	f.Meter.Add(r.Context(), poll.Measure(len(answer.Changes), err))
 	if err == nil {
 		err = poll.Write(w, answer)
 	} else {

@@ -20,6 +20,7 @@ import (
 	"procallteams/internal/host"
 	"procallteams/internal/poll"
 	"procallteams/internal/secret"
+	"procallteams/internal/telemetry"
 	"procallteams/internal/ucserver"
 )
 
@@ -63,9 +64,10 @@ type Function struct {
 	Secrets Secrets
 	Sender  Sender
 	// Wake puts a wake-up for the tenant on the queue.
-	Wake func(ctx context.Context, tenant string) error
-	Now  func() time.Time
-	Log  *slog.Logger
+	Wake  func(ctx context.Context, tenant string) error
+	Now   func() time.Time
+	Log   *slog.Logger
+	Meter *telemetry.Meter
 }
 
 // Run delivers what the feed holds after UCServer's position. UCServer being
@@ -84,6 +86,11 @@ func (f Function) Run(ctx context.Context, wakeup []byte) error {
 	if tenant == "" || tenant != message.Tenant {
 		return nil // of a tenant that was in use before
 	}
+	woken := telemetry.Push{Woken: true}
+	if !message.At.IsZero() {
+		woken.Waited = max(0, f.Now().Sub(message.At))
+	}
+	f.Meter.Add(ctx, woken)
 	more, err := f.deliver(ctx, tenant, Slice, false)
 	if err != nil {
 		return err

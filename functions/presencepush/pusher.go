@@ -14,6 +14,7 @@ import (
 	"procallteams/internal/health"
 	"procallteams/internal/host"
 	"procallteams/internal/secret"
+	"procallteams/internal/telemetry"
 	"procallteams/internal/ucserver"
 )
 
@@ -43,6 +44,7 @@ type pusher struct {
 	end      time.Time
 	idle     bool // called by upkeep, without a wake-up
 	key      secret.Text
+	changes  int // in the body made last
 	state    *state
 	// planned is the content of the shipment planned, so that it is read once.
 	planned        *feed.Shipment
@@ -109,10 +111,12 @@ func (p *pusher) work(ctx context.Context) error {
 		if err := p.save(ctx, leaseTime); err != nil {
 			return err
 		}
+		began := p.Now()
 		outcome, err := p.send(ctx, body)
 		if err != nil {
 			return err
 		}
+		p.measure(ctx, outcome, len(body), p.Now().Sub(began))
 		// A crash before the position is stored delivers twice, never not at all.
 		if again := p.settle(ctx, outcome); !again {
 			break
@@ -178,6 +182,18 @@ func (p *pusher) send(ctx context.Context, body []byte) (ucserver.Outcome, error
 			}
 		}
 	}
+}
+
+// measure has an attempt counted, with the shipment still in flight.
+func (p *pusher) measure(ctx context.Context, o ucserver.Outcome, size int, took time.Duration) {
+	done := telemetry.Push{Attempt: true, Took: took}
+	if sent := p.consumer.InFlight; o.Result == ucserver.Delivered {
+		done.Delivered, done.Bytes, done.SnapshotPart = true, size, sent.Snapshot != ""
+		if sent.Snapshot == "" && sent.From != sent.To {
+			done.Changes, done.Age = p.changes, max(0, p.Now().Sub(p.view.Head.At))
+		}
+	}
+	p.Meter.Add(ctx, done)
 }
 
 // settle takes the outcome in and reports whether to go on at once.

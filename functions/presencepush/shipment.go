@@ -146,7 +146,7 @@ func (p *pusher) body(ctx context.Context) ([]byte, error) {
 		AsOf: s.AsOf, Stale: s.Stale, StaleReason: s.StaleReason,
 	}
 	if s == p.planned {
-		push.Changes = p.plannedChanges
+		push.Changes, p.changes = p.plannedChanges, len(p.plannedChanges)
 		return json.Marshal(push)
 	}
 	var changes []feed.Change
@@ -164,6 +164,7 @@ func (p *pusher) body(ctx context.Context) ([]byte, error) {
 	if push.Changes, err = marshal(changes); err != nil {
 		return nil, err
 	}
+	p.changes = len(push.Changes)
 	if len(push.Changes) != len(changes) && s.Snapshot == "" {
 		return nil, fmt.Errorf("changes %s to %s do not fit into one push", s.From, s.To)
 	}

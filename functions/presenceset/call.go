@@ -13,6 +13,7 @@ import (
 	"procallteams/internal/host"
 	"procallteams/internal/presence"
 	"procallteams/internal/session"
+	"procallteams/internal/telemetry"
 )
 
 // callTime is the deadline of one call to Graph.
@@ -110,6 +111,7 @@ func (t *turn) land(ctx context.Context, f *flight) {
 	}
 	delete(t.flying, f.id)
 	now := t.Now().UTC()
+	t.measure(ctx, f, reply, now)
 	p := t.people[f.id]
 	p.End(now, f.step, reply)
 	p.look, p.idle = now, false
@@ -117,6 +119,23 @@ func (t *turn) land(ctx context.Context, f *flight) {
 	if reply.Answer == session.Done {
 		t.wrote, t.proven, t.failure = now, true, nil
 	}
+}
+
+// measure has a call counted.
+func (t *turn) measure(ctx context.Context, f *flight, reply session.Reply, now time.Time) {
+	done := telemetry.Write{
+		Refused: reply.Answer == session.Refused, Unseen: reply.Answer == session.Unseen, Throttled: reply.Status == http.StatusTooManyRequests,
+	}
+	if reply.Answer == session.Done {
+		done.Set, done.Clear = f.step.Deed == session.Set, f.step.Deed == session.Clear
+		if due, ok := t.due[f.id]; ok && !due.At.IsZero() {
+			done.Age = max(0, now.Sub(due.At))
+		}
+	}
+	if reply.Status != 0 {
+		done.Took = now.Sub(f.begun)
+	}
+	t.Meter.Add(ctx, done)
 }
 
 // judge says what an answer means to the person, or that the call is to be made

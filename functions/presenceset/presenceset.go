@@ -31,6 +31,7 @@ import (
 	"procallteams/internal/secret"
 	"procallteams/internal/session"
 	"procallteams/internal/settings"
+	"procallteams/internal/telemetry"
 )
 
 // Slice is how long one invocation works before it lets the next one go on.
@@ -101,9 +102,10 @@ type Function struct {
 	// Throttle stores until when Graph asked this app to wait.
 	Throttle func(ctx context.Context, tenant string, until time.Time) error
 	// Wake puts a wake-up for the tenant on the queue, to arrive after a delay.
-	Wake func(ctx context.Context, tenant string, delay time.Duration) error
-	Now  func() time.Time
-	Log  *slog.Logger
+	Wake  func(ctx context.Context, tenant string, delay time.Duration) error
+	Now   func() time.Time
+	Log   *slog.Logger
+	Meter *telemetry.Meter
 
 	// holder names this process in the lease.
 	name   sync.Once
@@ -145,6 +147,11 @@ func (f *Function) Run(ctx context.Context, wakeup []byte) error {
 	if tenant == "" || tenant != message.Tenant {
 		return nil // of a tenant that was in use before
 	}
+	woken := telemetry.Write{Woken: true}
+	if !message.At.IsZero() {
+		woken.Waited = max(0, f.Now().Sub(message.At))
+	}
+	f.Meter.Add(ctx, woken)
 	return f.serve(ctx, tenant, f.Now().Add(Slice), true)
 }
 

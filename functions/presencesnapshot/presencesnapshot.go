@@ -15,12 +15,14 @@ import (
 	"procallteams/internal/host"
 	"procallteams/internal/poll"
 	"procallteams/internal/presence"
+	"procallteams/internal/telemetry"
 )
 
 // Function is the code of function.json beside this file.
 type Function struct {
 	Feeds poll.Feeds
 	Log   *slog.Logger
+	Meter *telemetry.Meter
 }
 
 // Answer is one page. The client keeps the first page's cursor and continues from
@@ -47,6 +49,7 @@ func (f Function) serve(w http.ResponseWriter, r *http.Request, tenant string) {
 		return
 	}
 	answer, err := f.page(r.Context(), tenant, token, limit)
+	f.Meter.Add(r.Context(), poll.Measure(len(answer.Items), err))
 	if err == nil {
 		err = poll.Write(w, answer)
 	} else {

@@ -34,6 +34,7 @@ import (
 	"procallteams/internal/secret"
 	"procallteams/internal/settings"
 	"procallteams/internal/storage"
+	"procallteams/internal/telemetry"
 )
 
 // deadline bounds one run.
@@ -74,8 +75,10 @@ type Function struct {
 	Interval time.Duration
 	Now      func() time.Time
 	Log      *slog.Logger
+	Meter    *telemetry.Meter
 
-	running sync.Mutex // held by the run in progress, which owns tenant
+	running sync.Mutex // held by the run in progress, which owns what follows
+	began   time.Time  // when the run before began
 	tenant  *tenant    // what is kept in memory; nil before the first run
 }
 
@@ -111,6 +114,7 @@ func (f *Function) Run(ctx context.Context, _ host.Tick) error {
 	}
 	run := f.newRun(ctx, now, start)
 	err = run.do(ctx)
+	run.measure(ctx, err)
 	if errors.Is(err, feed.ErrLostRace) {
 		// Another process appended. What was read may be older than that, so it is
 		// dropped: comparing it anew would turn time back.
@@ -262,7 +266,7 @@ func (r *run) succeeded() {
 // fail notes why nothing was read, and withdraws what Teams caused when that has
 // lasted for too long.
 func (r *run) fail(failure *failure) {
-	r.note("presences not read", failure)
+	r.note("presences", failure)
 	if !r.beat.AsOf.IsZero() && r.start.Sub(r.beat.AsOf) >= r.settings.StaleAfterDuration() {
 		r.withdraw(presence.FromStale)
 		return
@@ -275,7 +279,7 @@ func (r *run) note(what string, failure *failure) {
 		r.beat.ErrorSince = r.start.UTC()
 	}
 	if r.beat.ErrorCode != failure.code || r.start.Sub(r.logged) >= 5*time.Minute {
-		r.log.Warn(what, "code", failure.code, "error", failure.Error())
+		r.log.Warn("sync read nothing", "what", what, "code", failure.code, "error", failure.Error())
 		r.logged = r.start
 	}
 	r.beat.Error, r.beat.ErrorCode = failure.Error(), failure.code

@@ -102,7 +102,7 @@ func (r *run) keepDirectory(all context.Context) {
 	ctx, cancel := askingTime(all)
 	defer cancel()
 	if _, failure := r.ready(ctx); failure != nil {
-		r.note("directory not read", failure)
+		r.note("directory", failure)
 		return
 	}
 	r.beat.Users = 0

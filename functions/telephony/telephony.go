@@ -14,6 +14,7 @@ import (
 	"procallteams/internal/host"
 	"procallteams/internal/problem"
 	"procallteams/internal/reply"
+	"procallteams/internal/telemetry"
 )
 
 // Ledger takes reports in. What it returns without an error is durable. Its errors
@@ -28,6 +29,7 @@ type Ledger interface {
 type Function struct {
 	Ledger Ledger
 	Log    *slog.Logger
+	Meter  *telemetry.Meter
 }
 
 // Answer is what came of a batch.
@@ -72,18 +74,23 @@ func (f Function) ServeReporter(w http.ResponseWriter, r *http.Request, reporter
 		problem.MethodNotAllowed(w, "POST, PUT")
 		return
 	}
+	began := time.Now()
 	batch, refusal := read(w, r, complete)
 	if refusal != nil {
+		f.Meter.Add(r.Context(), telemetry.Report{Refused: true})
 		refusal.Invocation = host.Invocation(r.Context())
 		problem.Write(w, *refusal)
 		return
 	}
 	receipt, err := f.take(r.Context(), reporter, batch)
 	if err != nil {
+		f.Meter.Add(r.Context(), telemetry.Report{Refused: true, Took: time.Since(began)})
 		f.refuse(w, r, reporter, err)
 		return
 	}
-	reply.JSON(w, http.StatusOK, answerOf(receipt, complete))
+	answer := answerOf(receipt, complete)
+	f.Meter.Add(r.Context(), telemetry.Report{List: complete, Accepted: answer.Accepted, Rejected: answer.Rejected, Took: time.Since(began)})
+	reply.JSON(w, http.StatusOK, answer)
 }
 
 func (f Function) take(ctx context.Context, reporter access.Consumer, b batch) (calls.Receipt, error) {

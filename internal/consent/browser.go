@@ -225,7 +225,7 @@ func (s *Service) away(w http.ResponseWriter, kind Kind, id string) {
 // blocked where nothing better is known.
 func (s *Service) refuse(ctx context.Context, app App, flow *Flow, refusal *aadsts.Error) {
 	flow.Outcome, flow.Code, flow.Reason, flow.NextStep, flow.TraceID = Refused, refusal.Code, refusal.Cause, refusal.Step, refusal.TraceID
-	s.Log.WarnContext(ctx, "consent refused", "grant", string(flow.Kind), "code", refusal.Code, "class", string(refusal.Class), "trace", refusal.TraceID, "correlation", refusal.CorrelationID)
+	s.Log.WarnContext(ctx, "consent refused", "grant", string(flow.Kind), "code", refusal.Code, "class", string(refusal.Class), "entraTrace", refusal.TraceID, "entraCorrelation", refusal.CorrelationID)
 	state := map[aadsts.Class]State{aadsts.Canceled: Declined, aadsts.Policy: Blocked, aadsts.AdminConsent: Blocked}[refusal.Class]
 	if state == "" {
 		return
@@ -341,7 +341,7 @@ func (s *Service) unstored(ctx context.Context, flow *Flow, err error, step stri
 
 // fail answers with what stands in the way of a consent.
 func (s *Service) fail(w http.ResponseWriter, r *http.Request, doing string, err error) {
-	s.Log.ErrorContext(r.Context(), doing, "error", err.Error())
+	s.Log.ErrorContext(r.Context(), "consent step failed", "doing", doing, "error", err.Error())
 	m := message{Title: "This did not work", Text: err.Error(), Bad: true}
 	status := http.StatusBadGateway
 	if unset, ok := errors.AsType[*UnsetError](err); ok {

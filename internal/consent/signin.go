@@ -76,7 +76,7 @@ func (s *Service) FinishSignIn(w http.ResponseWriter, r *http.Request) (SignedIn
 	http.SetCookie(w, tripCookie(t.ID, "", 0))
 	who, refusal, err := s.redeem(ctx, app, t.leg(SignIn, s.SignInURI(), ""), form)
 	if refusal != nil {
-		s.Log.WarnContext(ctx, "administrator's sign-in refused", "code", refusal.Code, "class", string(refusal.Class), "trace", refusal.TraceID)
+		s.Log.WarnContext(ctx, "administrator's sign-in refused", "code", refusal.Code, "class", string(refusal.Class), "entraTrace", refusal.TraceID)
 		return SignedIn{}, refusal
 	}
 	return who, err

@@ -42,7 +42,7 @@ func (c *Client) AppToken(ctx context.Context, app consent.App) (consent.AppToke
 func (c *Client) credential(ctx context.Context, app consent.App) (azcore.TokenCredential, error) {
 	options := azcore.ClientOptions{
 		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: c.Cloud.Authority},
-		Transport: c.base(), Retry: retries(always), Telemetry: policy.TelemetryOptions{Disabled: true},
+		Transport: c.base(), Retry: retries(always), PerRetryPolicies: measured("entra"), Telemetry: policy.TelemetryOptions{Disabled: true},
 	}
 	// Instance discovery is off: the authority comes from settings, and nobody else
 	// is asked about it.

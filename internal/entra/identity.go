@@ -30,7 +30,7 @@ func ManagedIdentity(clientID string, transport *http.Client) (*Identity, error)
 	options := &azidentity.ManagedIdentityCredentialOptions{ClientOptions: azcore.ClientOptions{
 		Retry: policy.RetryOptions{MaxRetries: 9, TryTimeout: retries(always).TryTimeout, RetryDelay: retries(always).RetryDelay, MaxRetryDelay: retries(always).MaxRetryDelay},
 		// Per try, below the retry policy.
-		PerRetryPolicies: []policy.Policy{counter{&identity.failures}},
+		PerRetryPolicies: append(measured("identity"), counter{&identity.failures}),
 	}}
 	if transport != nil {
 		options.Transport = transport

@@ -6,6 +6,9 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+
+	"procallteams/internal/telemetry"
+	"procallteams/internal/telemetry/pipeline"
 )
 
 // When a request is sent again. always is for what may be asked twice; unused is
@@ -28,12 +31,21 @@ func retries(when policy.RetryOptions) policy.RetryOptions {
 	return when
 }
 
+var words = telemetry.Words("oauth2", "v2.0", "token", ".well-known", "openid-configuration", "discovery", "keys", "common", "organizations", "instance")
+
+// measured has every try counted and traced, without the tenant's name.
+func measured(system string) []policy.Policy {
+	return []policy.Policy{pipeline.Policy(system, func(r *http.Request) string {
+		return telemetry.Route(r.Method, r.URL.Path, words)
+	})}
+}
+
 // client returns an HTTP client for the libraries that know no retries.
 // Redirects are not followed: none is expected, and a POST with a secret must
 // not go elsewhere.
 func (c *Client) client(when policy.RetryOptions) *http.Client {
 	pipeline := runtime.NewPipeline("procallteams", "1", runtime.PipelineOptions{}, &policy.ClientOptions{
-		Transport: c.base(), Retry: retries(when), Telemetry: policy.TelemetryOptions{Disabled: true},
+		Transport: c.base(), Retry: retries(when), PerRetryPolicies: measured("entra"), Telemetry: policy.TelemetryOptions{Disabled: true},
 	})
 	return &http.Client{Transport: roundTripper{pipeline}, CheckRedirect: noRedirect}
 }

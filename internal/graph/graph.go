@@ -26,6 +26,8 @@ import (
 	"github.com/google/uuid"
 
 	"procallteams/internal/secret"
+	"procallteams/internal/telemetry"
+	"procallteams/internal/telemetry/pipeline"
 )
 
 const (
@@ -76,9 +78,20 @@ func New(cfg Config) (*Client, error) {
 			// Not 429: requests made while throttled count, so the sync decides.
 			StatusCodes: []int{http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout},
 		},
-		Telemetry: policy.TelemetryOptions{ApplicationID: "procall-teams-bridge"},
+		PerRetryPolicies: []policy.Policy{pipeline.Policy("graph", route)},
+		Telemetry:        policy.TelemetryOptions{ApplicationID: "procall-teams-bridge"},
 	})
 	return c, nil
+}
+
+var words = telemetry.Words(
+	"users", "groups", "presence", "delta", "transitiveMembers", "communications", "getPresencesByUserId",
+	"setPresence", "clearPresence", "setUserPreferredPresence", "clearUserPreferredPresence",
+)
+
+// route names a request in logs: POST /users/{}/presence/setPresence.
+func route(r *http.Request) string {
+	return telemetry.Route(r.Method, strings.TrimPrefix(r.URL.Path, "/v1.0"), words)
 }
 
 // do sends a request and returns the body of a 200 answer, which the caller

@@ -61,14 +61,14 @@ func messageText(data json.RawMessage) []byte {
 // work registers POST /<name> for a timer or queue function.
 func (h *Host) work(name, binding string, run func(context.Context, json.RawMessage) error) {
 	h.mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) {
-		r, cancel := begin(r, name, WorkDeadline)
-		defer cancel()
+		r, end := h.begin(r, name, WorkDeadline)
 		log := Log(r.Context(), h.log)
 		start := time.Now()
 		data, err := decodeEnvelope(w, r, binding)
 		if err == nil {
 			err = h.protected(r.Context(), run, data)
 		}
+		end(err == nil)
 		if err != nil {
 			log.Error("invocation failed", "error", err.Error(), "millis", time.Since(start).Milliseconds())
 			answer(w, http.StatusInternalServerError, "the invocation failed; its log line says why")

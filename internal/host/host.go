@@ -30,7 +30,12 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"procallteams/internal/problem"
+	"procallteams/internal/telemetry"
 )
 
 // Deadlines of one invocation, all well below functionTimeout (5 minutes in
@@ -43,6 +48,7 @@ const (
 // Host serves registered functions to the Functions host.
 type Host struct {
 	log       *slog.Logger
+	tracer    trace.Tracer
 	functions []Function
 	mux       *http.ServeMux
 }
@@ -60,7 +66,7 @@ type Function struct {
 // New returns a Host without functions. log receives one line per failed
 // invocation and one per finished timer or queue invocation.
 func New(log *slog.Logger) *Host {
-	h := &Host{log: log, mux: http.NewServeMux()}
+	h := &Host{log: log, tracer: noop.Tracer{}, mux: http.NewServeMux()}
 	// The readiness probe and later pings: cheap, no side effects.
 	h.mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -71,6 +77,9 @@ func New(log *slog.Logger) *Host {
 	})
 	return h
 }
+
+// Trace makes every invocation a span of tracer. To be called before Serve.
+func (h *Host) Trace(tracer trace.Tracer) { h.tracer = tracer }
 
 // Functions lists the registrations in the order in which they were made.
 func (h *Host) Functions() []Function { return h.functions }
@@ -126,45 +135,42 @@ func orphaned(ctx context.Context, parent func() int, every time.Duration) error
 	}
 }
 
-// invocation is what every log line of one call carries.
-type invocation struct{ function, id, trace string }
-
-type invocationKey struct{}
-
 // Invocation returns the invocation id that the Functions host gave this call,
 // empty outside of one.
-func Invocation(ctx context.Context) string {
-	call, _ := ctx.Value(invocationKey{}).(invocation)
-	return call.id
-}
+func Invocation(ctx context.Context) string { return telemetry.CallOf(ctx).Invocation }
 
 // Log returns log with the function, invocation and trace of ctx.
 func Log(ctx context.Context, log *slog.Logger) *slog.Logger {
-	call, ok := ctx.Value(invocationKey{}).(invocation)
-	if !ok {
+	call := telemetry.CallOf(ctx)
+	if call == (telemetry.Call{}) {
 		return log
 	}
-	log = log.With("function", call.function, "invocation", call.id)
-	if call.trace != "" {
-		log = log.With("trace", call.trace)
+	log = log.With("function", call.Function, "invocation", call.Invocation)
+	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
+		log = log.With("trace", span.TraceID().String())
 	}
 	return log
 }
 
-// begin puts the invocation into the request's context.
-func begin(r *http.Request, function string, deadline time.Duration) (*http.Request, context.CancelFunc) {
+// begin puts the invocation into the request's context, with its deadline and its
+// span. end is called when the invocation is over, and with false when it failed.
+func (h *Host) begin(r *http.Request, function string, deadline time.Duration) (_ *http.Request, end func(done bool)) {
 	id := r.Header.Get("X-Azure-Functions-InvocationId")
 	// Forwarding keeps a client's own header in front: "evil, <guid>".
 	if i := strings.LastIndexByte(id, ','); i >= 0 {
 		id = strings.TrimSpace(id[i+1:])
 	}
-	call := invocation{function: function, id: limit(id, 64)}
-	// W3C Trace Context: version-trace-parent-flags.
-	if parts := strings.Split(r.Header.Get("Traceparent"), "-"); len(parts) == 4 && len(parts[1]) == 32 {
-		call.trace = parts[1]
+	ctx := telemetry.WithCall(r.Context(), telemetry.Call{Function: function, Invocation: limit(id, 64)})
+	ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
+	ctx, span := h.tracer.Start(ctx, function, trace.WithSpanKind(trace.SpanKindServer))
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	return r.WithContext(ctx), func(done bool) {
+		cancel()
+		if !done {
+			telemetry.Failed(span)
+		}
+		span.End()
 	}
-	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), invocationKey{}, call), deadline)
-	return r.WithContext(ctx), cancel
 }
 
 func limit(text string, n int) string {

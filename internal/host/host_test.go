@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"procallteams/internal/host"
+	"procallteams/internal/telemetry"
 )
 
 // record is a Host with the functions of the transcripts, which notes what each
@@ -237,5 +239,33 @@ func TestServeEndsWithAnErrorWithoutAPort(t *testing.T) {
 	err := host.New(slog.New(slog.DiscardHandler)).Serve(t.Context(), func(string) string { return "" })
 	if err == nil || !strings.Contains(err.Error(), "FUNCTIONS_CUSTOMHANDLER_PORT") {
 		t.Errorf("Serve() = %v; want the name of the missing variable", err)
+	}
+}
+
+func TestEveryInvocationIsASpanThatSaysWhetherItFailed(t *testing.T) {
+	var logs strings.Builder
+	log := slog.New(slog.NewJSONHandler(&logs, nil))
+	h := host.New(log)
+	h.Trace(telemetry.NewTracer(log, nil))
+	h.HTTP("status", "req", "status", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status, _ := strconv.Atoi(r.URL.Query().Get("status"))
+		w.WriteHeader(status)
+	}))
+	h.Queue("presencepush", "wakeup", "presence-push", func(context.Context, []byte) error { return errors.New("storage does not answer") })
+	call := func(method, path, body string) string {
+		logs.Reset()
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, strings.NewReader(body)))
+		return logs.String()
+	}
+	if got := call("GET", "/api/status?status=200", ""); !strings.Contains(got, `"why":"sample"`) {
+		t.Errorf("the first call is no sample: %s", got)
+	}
+	if got := call("GET", "/api/status?status=404", ""); got != "" {
+		t.Errorf("404 is no fault of the bridge: %s", got)
+	}
+	for _, got := range []string{call("GET", "/api/status?status=503", ""), call("POST", "/presencepush", `{"Data":{"wakeup":"x"}}`)} {
+		if !strings.Contains(got, `"why":"failed"`) || !strings.Contains(got, `"error":"function"`) {
+			t.Errorf("a failed call is not written: %s", got)
+		}
 	}
 }

@@ -43,10 +43,13 @@ func (h *Host) route(w http.ResponseWriter, r *http.Request) {
 
 // serve runs one HTTP invocation: deadline, panics, and the client's own path.
 func (h *Host) serve(name string, handler http.Handler, w http.ResponseWriter, r *http.Request) {
-	r, cancel := begin(r, name, HTTPDeadline)
-	defer cancel()
+	r, end := h.begin(r, name, HTTPDeadline)
+	answered := &answering{ResponseWriter: w}
+	w = answered
 	defer func() {
-		if value := recover(); value != nil {
+		value := recover()
+		end(value == nil && answered.status < http.StatusInternalServerError)
+		if value != nil {
 			if value == http.ErrAbortHandler {
 				panic(value)
 			}
@@ -60,3 +63,17 @@ func (h *Host) serve(name string, handler http.Handler, w http.ResponseWriter, r
 	}()
 	handler.ServeHTTP(w, r)
 }
+
+// answering remembers the status of an answer.
+type answering struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answering) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap serves http.ResponseController.
+func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }

@@ -24,6 +24,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
 	"procallteams/internal/secret"
+	"procallteams/internal/telemetry"
+	"procallteams/internal/telemetry/pipeline"
 )
 
 // callDeadline bounds one call, retries and a recovery included. It outlasts an
@@ -43,7 +45,8 @@ type Vault struct{ client *azsecrets.Client }
 // Open returns the vault at address, which is https. transport may be nil.
 func Open(address *url.URL, credential azcore.TokenCredential, transport *http.Client) (*Vault, error) {
 	options := azcore.ClientOptions{
-		Retry: policy.RetryOptions{MaxRetries: 4, TryTimeout: 10 * time.Second, RetryDelay: 300 * time.Millisecond, MaxRetryDelay: 5 * time.Second},
+		PerRetryPolicies: []policy.Policy{pipeline.Policy("keyvault", route)},
+		Retry:            policy.RetryOptions{MaxRetries: 4, TryTimeout: 10 * time.Second, RetryDelay: 300 * time.Millisecond, MaxRetryDelay: 5 * time.Second},
 	}
 	if transport != nil {
 		options.Transport = transport
@@ -54,6 +57,11 @@ func Open(address *url.URL, credential azcore.TokenCredential, transport *http.C
 	}
 	return &Vault{client}, nil
 }
+
+var words = telemetry.Words("secrets", "deletedsecrets", "recover", "versions")
+
+// route names a request in logs. Names of secrets hold ids of accounts.
+func route(r *http.Request) string { return telemetry.Route(r.Method, r.URL.Path, words) }
 
 // Get returns the newest version of a secret and that version's name.
 // Without one the error is secret.ErrNotFound.

@@ -19,6 +19,7 @@ import (
 	"procallteams/internal/health"
 	"procallteams/internal/host"
 	"procallteams/internal/problem"
+	"procallteams/internal/telemetry"
 )
 
 // View is what one storage operation says about a tenant.
@@ -188,6 +189,12 @@ func Refuse(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", "5")
 	}
 	problem.Write(w, d)
+}
+
+// Measure is what a request counts as: so many changes in its answer, or an error.
+func Measure(changes int, err error) telemetry.Poll {
+	_, gone := errors.AsType[*feed.GoneError](err)
+	return telemetry.Poll{Changes: changes, Gone: gone, Failed: err != nil && !gone && !errors.Is(err, feed.ErrMalformedCursor)}
 }
 
 // Write answers with v as JSON.

@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue"
 
 	"procallteams/internal/settings"
+	"procallteams/internal/telemetry"
+	"procallteams/internal/telemetry/pipeline"
 )
 
 // Names of what the bridge keeps. The template provisions the same ones.
@@ -59,30 +62,45 @@ func Open(s settings.Storage, credential azcore.TokenCredential, transport polic
 }
 
 func open(s settings.Storage, credential azcore.TokenCredential, transport policy.Transporter, table, container string) (*Storage, error) {
-	options := azcore.ClientOptions{Transport: transport, Retry: policy.RetryOptions{
-		MaxRetries: 3, TryTimeout: 10 * time.Second, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 2 * time.Second,
-	}}
+	options := func(system string) azcore.ClientOptions {
+		return azcore.ClientOptions{Transport: transport, PerRetryPolicies: []policy.Policy{pipeline.Policy(system, route)}, Retry: policy.RetryOptions{
+			MaxRetries: 3, TryTimeout: 10 * time.Second, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 2 * time.Second,
+		}}
+	}
 	st := &Storage{container: container, created: map[string]bool{}}
 	var tables *aztables.ServiceClient
 	var err, err2, err3 error
 	if text := s.ConnectionString.Reveal(); text != "" {
-		tables, err = aztables.NewServiceClientFromConnectionString(text, &aztables.ClientOptions{ClientOptions: options})
-		st.blobs, err2 = azblob.NewClientFromConnectionString(text, &azblob.ClientOptions{ClientOptions: options})
-		st.queues, err3 = azqueue.NewServiceClientFromConnectionString(text, &azqueue.ClientOptions{ClientOptions: options})
+		tables, err = aztables.NewServiceClientFromConnectionString(text, &aztables.ClientOptions{ClientOptions: options("table")})
+		st.blobs, err2 = azblob.NewClientFromConnectionString(text, &azblob.ClientOptions{ClientOptions: options("blob")})
+		st.queues, err3 = azqueue.NewServiceClientFromConnectionString(text, &azqueue.ClientOptions{ClientOptions: options("queue")})
 		if errors.Join(err, err2, err3) != nil {
 			// The SDKs' texts may quote the connection string.
 			return nil, errors.New("open storage: AzureWebJobsStorage is not a storage connection string")
 		}
 	} else {
-		tables, err = aztables.NewServiceClient(s.TableEndpoint, credential, &aztables.ClientOptions{ClientOptions: options})
-		st.blobs, err2 = azblob.NewClient(s.BlobEndpoint, credential, &azblob.ClientOptions{ClientOptions: options})
-		st.queues, err3 = azqueue.NewServiceClient(s.QueueEndpoint, credential, &azqueue.ClientOptions{ClientOptions: options})
+		tables, err = aztables.NewServiceClient(s.TableEndpoint, credential, &aztables.ClientOptions{ClientOptions: options("table")})
+		st.blobs, err2 = azblob.NewClient(s.BlobEndpoint, credential, &azblob.ClientOptions{ClientOptions: options("blob")})
+		st.queues, err3 = azqueue.NewServiceClient(s.QueueEndpoint, credential, &azqueue.ClientOptions{ClientOptions: options("queue")})
 		if err := errors.Join(err, err2, err3); err != nil {
 			return nil, fmt.Errorf("open storage: %w", err)
 		}
 	}
 	st.table = tables.NewClient(table)
 	return st, nil
+}
+
+var words = telemetry.Words("$batch", "Tables", "messages", TableName, PresencePushQueue, PresenceSetQueue, poisonOf(PresencePushQueue), poisonOf(PresenceSetQueue))
+
+// route names a request in logs, without keys of rows and names of blobs: they hold
+// ids of people.
+func route(r *http.Request) string {
+	path, _, keyed := strings.Cut(r.URL.Path, "(")
+	name := telemetry.Route(r.Method, path, words)
+	if keyed {
+		name += "()"
+	}
+	return name
 }
 
 // ensure creates a table, container or queue once per process, when a call

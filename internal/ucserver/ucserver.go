@@ -23,6 +23,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"procallteams/internal/secret"
+	"procallteams/internal/telemetry"
 )
 
 // timeout bounds one request (Standard Webhooks 1.0.0 recommends 15 to 30 s).
@@ -85,10 +86,14 @@ func (c Client) Push(ctx context.Context, d Delivery) Outcome {
 		Transport:     c.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	spanned, end := telemetry.Request(ctx, "ucserver", "POST push")
+	telemetry.Propagate(spanned, request.Header)
 	response, err := client.Do(request)
 	if err != nil {
+		end(0, err)
 		return c.unanswered(err)
 	}
+	end(response.StatusCode, nil)
 	defer response.Body.Close()
 	// Read, so that the connection can serve again; nobody looks at it.
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
