@@ -191,5 +191,5 @@ func (s *Service) tell(ctx context.Context, g Grant) {
 		level = slog.LevelWarn
 	}
 	s.Log.Log(ctx, level, "consent changed", "grant", string(g.Kind), "account", g.Account.ObjectID,
-		"state", string(t.To), "before", string(t.From), "code", t.Code, "class", string(g.Class), "trace", t.TraceID)
+		"state", string(t.To), "before", string(t.From), "code", t.Code, "class", string(g.Class), "entraTrace", t.TraceID)
 }

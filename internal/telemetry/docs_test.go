@@ -85,11 +85,13 @@ func logged(call *ast.CallExpr) (message string, arguments []ast.Expr, ok bool) 
 		return "", nil, false
 	}
 	level, withContext := strings.CutSuffix(method.Sel.Name, "Context")
-	if !slices.Contains([]string{"Debug", "Info", "Warn", "Error"}, level) {
-		return "", nil, false
-	}
 	arguments = call.Args
-	if withContext {
+	switch {
+	case level == "Log": // context, level
+		arguments = arguments[2:]
+	case !slices.Contains([]string{"Debug", "Info", "Warn", "Error"}, level):
+		return "", nil, false
+	case withContext:
 		arguments = arguments[1:]
 	}
 	message, ok = text(arguments[0])
