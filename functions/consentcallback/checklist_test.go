@@ -306,19 +306,23 @@ func TestPoint10ACodeIsRedeemedOnceHoweverOftenTheBrowserComes(t *testing.T) {
 	}
 }
 
-func TestPoint11AnotherAccountReplacesNobody(t *testing.T) {
-	// Each account has a grant and a secret of its own, so no confirmation is
-	// needed; the page names account, tenant and permissions.
+func TestPoint11AnotherAccountIsUsedOnlyAfterAnAdministratorSaidSo(t *testing.T) {
 	w := newWorld(t)
 	w.consentUser(w.reader)
-	_, page := w.consentUser(w.second)
-	for _, want := range []string{"Sven Second", "sven@contoso.com", w.second, w.tenant, "Presence.Read.All"} {
-		if !strings.Contains(page, want) {
-			t.Errorf("the page lacks %s", want)
+	b := w.browser(w.admin)
+	status, page := b.land(w.visit(devEntra.Person{ObjectID: w.second}, b.begin("user")))
+	for _, want := range []string{"Sven Second", "sven@contoso.com", w.second, w.tenant, "Presence.Read.All", "Use it as well", "Use it instead of Rita Reader", "Forget it"} {
+		if status != 200 || !strings.Contains(page, want) {
+			t.Errorf("the page (%d) lacks %s", status, want)
 		}
 	}
-	if !w.grant(w.reader).Works() || !w.grant(w.second).Works() {
-		t.Error("one of two grants does not work")
+	if g := w.grant(w.second); g.State != consent.Unconfirmed || !w.grant(w.reader).Works() {
+		t.Errorf("before an answer = %s, the account before %s", g.State, w.grant(w.reader).State)
+	}
+	must(t, w.entra.Disable(w.reader))
+	w.advance(2 * time.Hour)
+	if token, err := w.read(); err == nil {
+		t.Errorf("reading goes on with the unconfirmed account %s", token.Account)
 	}
 }
 

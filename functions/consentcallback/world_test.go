@@ -375,11 +375,31 @@ func (w *world) visit(person devEntra.Person, address string) devEntra.Callback 
 	return back
 }
 
-// consentUser walks the whole user consent.
+// consentUser walks the whole user consent; a second account is used as well.
 func (w *world) consentUser(account string) (int, string) {
 	w.t.Helper()
 	b := w.browser(w.admin)
-	return b.land(w.visit(devEntra.Person{ObjectID: account}, b.begin("user")))
+	status, page := b.land(w.visit(devEntra.Person{ObjectID: account}, b.begin("user")))
+	if strings.Contains(page, "Is this the right account?") {
+		return b.answer("add", "")
+	}
+	return status, page
+}
+
+var asking = regexp.MustCompile(`action="(/api/consent/user/callback[?]trip=[0-9a-f]+)"`)
+
+// answer presses one of the buttons of the page that asks about another account.
+func (b *browser) answer(answer, instead string) (int, string) {
+	b.w.t.Helper()
+	to := asking.FindStringSubmatch(b.last())
+	if to == nil {
+		b.w.t.Fatalf("the page asks nothing: %s", b.last())
+	}
+	response := b.send(post(to[1], url.Values{"answer": {answer}, "account": {instead}}), false)
+	if response.StatusCode == http.StatusSeeOther {
+		response = b.get(response.Header.Get("Location"))
+	}
+	return response.StatusCode, b.last()
 }
 
 // consentAdmin walks the whole admin consent.

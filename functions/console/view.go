@@ -288,7 +288,7 @@ func (g grant) Tone() string {
 	switch g.State {
 	case consent.Granted:
 		return "ok"
-	case consent.Waiting, consent.Expiring, consent.Unverified:
+	case consent.Waiting, consent.Expiring, consent.Unverified, consent.Unconfirmed:
 		return "wait"
 	case consent.Required:
 		return ""

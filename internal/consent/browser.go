@@ -50,15 +50,43 @@ func (s *Service) Start(w http.ResponseWriter, r *http.Request, kind Kind) {
 		s.show(w, http.StatusForbidden, message{Title: "Sign in first", Text: "Only an administrator of the bridge can start a consent."})
 		return
 	}
-	s.start(w, r, string(kind), func(app App, t trip, state string) (string, error) {
+	account := r.URL.Query().Get("account") // whose sign-in is renewed
+	renewed := Grant{}
+	if account != "" && kind == User {
+		var known bool
+		if renewed, known = s.known(w, r, account); !known {
+			return
+		}
+	}
+	s.start(w, r, string(kind), renewed.Account.ObjectID, func(app App, t trip, state string) (string, error) {
 		if kind == Admin {
 			return s.Addresses.AdminConsentURL(r.Context(), app, s.RedirectURI(kind), state)
 		}
-		return s.Addresses.AuthorizeURL(r.Context(), app, t.leg(ReadPresence, s.RedirectURI(kind), state))
+		leg := t.leg(ReadPresence, s.RedirectURI(kind), state)
+		leg.Hint = renewed.Account.UPN
+		return s.Addresses.AuthorizeURL(r.Context(), app, leg)
 	})
 }
 
-func (s *Service) start(w http.ResponseWriter, r *http.Request, kind string, address func(App, trip, string) (string, error)) {
+// known returns the grant of an account. Otherwise it has answered.
+func (s *Service) known(w http.ResponseWriter, r *http.Request, account string) (Grant, bool) {
+	app, err := s.app(r.Context())
+	if err != nil {
+		s.fail(w, r, "renew a user consent", err)
+		return Grant{}, false
+	}
+	grant, found, err := s.find(r.Context(), app.Tenant, User, account)
+	if err != nil {
+		s.fail(w, r, "renew a user consent", err)
+		return Grant{}, false
+	}
+	if !found {
+		s.show(w, http.StatusNotFound, message{Title: "This account is not known here", Text: "No consent of it is stored, so there is nothing to renew.", Step: "Connect it as another person instead: open the user consent on the bridge's page."})
+	}
+	return grant, found
+}
+
+func (s *Service) start(w http.ResponseWriter, r *http.Request, kind, account string, address func(App, trip, string) (string, error)) {
 	limit := s.starts
 	if kind == string(SignIn) {
 		limit = s.signIns
@@ -76,7 +104,7 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request, kind string, add
 	state := newState()
 	t := trip{
 		ID: tripID(state), Kind: kind, Tenant: app.Tenant, ClientID: app.ClientID,
-		Administrator: pseudonym(s.Administrator(r.Context())), Began: s.now(),
+		Administrator: pseudonym(s.Administrator(r.Context())), Account: account, Began: s.now(),
 	}
 	if kind != string(Admin) {
 		// 52 letters and digits each, within the 43 to 128 of RFC 7636.
@@ -109,6 +137,8 @@ func (s *Service) Callback(w http.ResponseWriter, r *http.Request, kind Kind, ga
 	switch {
 	case r.Method == http.MethodGet && r.URL.Query().Has("trip"):
 		inside(func(w http.ResponseWriter, r *http.Request) { s.outcome(w, r, kind) })
+	case r.Method == http.MethodPost && kind == User && r.URL.Query().Has("trip"):
+		inside(s.confirmed)
 	case r.Method == http.MethodGet && kind == Admin:
 		inside(func(w http.ResponseWriter, r *http.Request) { s.arrive(w, r, kind, r.URL.Query()) })
 	case r.Method == http.MethodPost && kind == User:
@@ -302,6 +332,12 @@ func (s *Service) arriveUser(ctx context.Context, app App, t trip, form url.Valu
 		return
 	}
 	flow.Outcome, flow.Account, flow.Permissions = Connected, grant.Account, grant.Permissions
+	if t.Account != grant.Account.ObjectID {
+		flow.Wanted = t.Account
+	}
+	if grant.State == Unconfirmed {
+		flow.Outcome = Asked
+	}
 	// A refusal without an account, from an earlier attempt, is history now.
 	if grants, err := s.Grants.Grants(ctx, app.Tenant); err == nil {
 		for _, g := range grants {
@@ -312,7 +348,6 @@ func (s *Service) arriveUser(ctx context.Context, app App, t trip, form url.Valu
 			}
 		}
 	}
-	s.Log.InfoContext(ctx, "user consent connected", "account", grant.Account.ObjectID)
 }
 
 // redeem reads the callback's fields: an error wins over a code.

@@ -269,6 +269,9 @@ func (s *Service) outdated(ctx context.Context, app App, grant Grant) (Grant, er
 	})
 }
 
+// keptRow is how long it stays known that an account was disconnected.
+const keptRow = 30 * 24 * time.Hour
+
 // minUserCheck is the shortest time between two proofs of a person's sign-in that
 // works: each is an entry in Entra's sign-in log.
 const minUserCheck = 5 * time.Minute
@@ -279,7 +282,15 @@ const minUserCheck = 5 * time.Minute
 func (s *Service) probeUser(ctx context.Context, tenant string, grant Grant, every time.Duration) error {
 	switch {
 	case grant.Disconnected:
-		return s.erase(ctx, tenant, grant)
+		if err := s.erase(ctx, tenant, grant); err != nil || s.now().Sub(grant.Since) < keptRow {
+			return err
+		}
+		return s.Grants.RemoveGrant(ctx, tenant, grant)
+	case grant.State == Unconfirmed && s.now().Sub(grant.Since) >= confirmTime:
+		return s.retire(ctx, tenant, grant, why{
+			reason: "nobody confirmed within 15 minutes that this account is to be used",
+			step:   "Sign in with it again, and choose on the page that follows.",
+		})
 	case grant.Works(), grant.retried():
 	case grant.State == Required && grant.SecretVersion != "": // its client id was changed, and is the former one again
 	default:

@@ -137,7 +137,7 @@ func ordered(grants []Grant) []Grant {
 
 // rank orders states from healthy to useless.
 func rank(g Grant) int {
-	return slices.Index([]State{Granted, Expiring, Waiting, Unverified, Reauthorize, Blocked, Declined, Required}, g.State)
+	return slices.Index([]State{Granted, Expiring, Waiting, Unverified, Reauthorize, Blocked, Unconfirmed, Declined, Required}, g.State)
 }
 
 // change applies edit to a grant's row until it is stored, reading it anew when

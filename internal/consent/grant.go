@@ -47,6 +47,7 @@ const (
 	Declined    State = "declined"    // a person said no
 	Blocked     State = "blocked"     // a policy of the tenant stands against it
 	Unverified  State = "unverified"  // could not be checked yet
+	Unconfirmed State = "unconfirmed" // signed in; an administrator has to say what for
 )
 
 // Account is the person who gave a user grant.

@@ -90,9 +90,10 @@ func (s *Service) postOn(w http.ResponseWriter, path string, form url.Values) {
 type ending struct {
 	Flow    Flow
 	Ago     string
-	Working bool  // nobody has finished it yet
-	Broken  bool  // nobody will
-	Grant   Grant // admin: the grant now
+	Working bool    // nobody has finished it yet
+	Broken  bool    // nobody will
+	Grant   Grant   // the grant now, where it is still open what becomes of it
+	Others  []Grant // asked: the accounts before
 	Tenant  string
 	Other   Kind // the consent that is still missing, empty for none
 }
@@ -127,6 +128,14 @@ func (s *Service) outcome(w http.ResponseWriter, r *http.Request, kind Kind) {
 	}
 	if grants, err := s.Report(ctx); err == nil {
 		data.Other = missing(kind, grants)
+		if flow.Outcome == Asked {
+			data.Others = others(grants, app.ClientID, flow.Account.ObjectID)
+			for _, g := range grants {
+				if g.Kind == User && g.Account.ObjectID == flow.Account.ObjectID {
+					data.Grant = g
+				}
+			}
+		}
 	}
 	shown := page.Page{Title: title(data), Body: page.Execute(pages, "ending", data)}
 	if data.Working {
@@ -196,6 +205,8 @@ func title(e ending) string {
 		return "One moment"
 	case e.Broken:
 		return "This consent was interrupted"
+	case e.Flow.Outcome == Asked && e.Grant.State == Unconfirmed:
+		return "Is this the right account?"
 	case e.Flow.Outcome == Connected || e.Grant.Works():
 		return "Connected"
 	case e.Flow.Outcome == Pending && e.Grant.State == Waiting:

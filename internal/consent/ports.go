@@ -46,6 +46,8 @@ type Leg struct {
 	State    string // 256 random bits; not needed to redeem
 	Nonce    string
 	Verifier secret.Text // PKCE (RFC 7636)
+	// Hint is the user name to sign in with; empty lets the person choose.
+	Hint string
 }
 
 // Tokens are what Entra issued for an account.

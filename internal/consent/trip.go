@@ -33,7 +33,8 @@ type trip struct {
 	Kind          string    `json:"k"` // user, admin or signin
 	Tenant        string    `json:"t"`
 	ClientID      string    `json:"c"`
-	Administrator string    `json:"a"` // hash of who began it
+	Administrator string    `json:"a"`           // hash of who began it
+	Account       string    `json:"o,omitempty"` // object id of whose sign-in is renewed
 	Verifier      string    `json:"v,omitempty"`
 	Nonce         string    `json:"n,omitempty"`
 	Began         time.Time `json:"b"`
@@ -134,6 +135,7 @@ type Outcome string
 const (
 	Connected Outcome = "connected" // the grant works
 	Pending   Outcome = "pending"   // admin: Microsoft said yes, tokens do not show it yet
+	Asked     Outcome = "asked"     // user: another account signed in; the administrator is asked
 	Refused   Outcome = "refused"   // declined, or Entra refused
 	Unstored  Outcome = "unstored"  // signed in, but nothing could be kept
 )
@@ -148,6 +150,7 @@ type Flow struct {
 	Ended         time.Time `json:"ended,omitzero"`
 	Outcome       Outcome   `json:"outcome,omitempty"`
 	Account       Account   `json:"account,omitzero"`
+	Wanted        string    `json:"wanted,omitempty"` // the account that was to be renewed, where it is another one
 	Permissions   []string  `json:"permissions,omitempty"`
 	Code          string    `json:"code,omitempty"`
 	Reason        string    `json:"reason,omitempty"`

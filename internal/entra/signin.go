@@ -65,9 +65,13 @@ func (c *Client) AuthorizeURL(ctx context.Context, app consent.App, leg consent.
 	}
 	config := c.config(tenant, app)
 	config.RedirectURL, config.Scopes = leg.Redirect, c.scopes(leg.Purpose)
+	account := oauth2.SetAuthURLParam("prompt", "select_account")
+	if leg.Hint != "" { // Entra takes one of the two
+		account = oauth2.SetAuthURLParam("login_hint", leg.Hint)
+	}
 	return config.AuthCodeURL(leg.State,
 		oauth2.S256ChallengeOption(leg.Verifier.Reveal()), oidc.Nonce(leg.Nonce),
-		oauth2.SetAuthURLParam("response_mode", "form_post"), oauth2.SetAuthURLParam("prompt", "select_account")), nil
+		oauth2.SetAuthURLParam("response_mode", "form_post"), account), nil
 }
 
 // AdminConsentURL returns the address at which an administrator grants all

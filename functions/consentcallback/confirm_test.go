@@ -1,0 +1,142 @@
+package consentcallback_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	devEntra "procallteams/dev/entra"
+	"procallteams/internal/consent"
+)
+
+// asked brings the second account to the page that asks what it is for.
+func (w *world) asked() *browser {
+	w.t.Helper()
+	w.consentUser(w.reader)
+	b := w.browser(w.admin)
+	b.land(w.visit(devEntra.Person{ObjectID: w.second}, b.begin("user")))
+	return b
+}
+
+func TestAnotherAccountIsUsedAsWellInsteadOrForgotten(t *testing.T) {
+	for _, row := range []struct {
+		answer         string
+		reader, second consent.State
+		page           string
+	}{
+		{"add", consent.Granted, consent.Granted, "Connected"},
+		{"instead", consent.Required, consent.Granted, "Connected"},
+		{"forget", consent.Granted, consent.Required, "This account is not used"},
+	} {
+		t.Run(row.answer, func(t *testing.T) {
+			w := newWorld(t)
+			b := w.asked()
+			names := map[string]string{w.reader: w.grant(w.reader).SecretName, w.second: w.grant(w.second).SecretName}
+			status, page := b.answer(row.answer, w.reader)
+			if status != 200 || !strings.Contains(page, row.page) {
+				t.Errorf("ends with %d %s", status, page)
+			}
+			for account, want := range map[string]consent.State{w.reader: row.reader, w.second: row.second} {
+				g := w.grant(account)
+				if g.State != want {
+					t.Errorf("%s = %s; want %s", account, g.State, want)
+				}
+				if want == consent.Required {
+					w.erased(names[account])
+				}
+			}
+			if _, err := w.read(); err != nil {
+				t.Errorf("reading: %v", err)
+			}
+			// The same page once more changes nothing.
+			again := b.get("/api/consent/user/callback?" + strings.SplitN(b.visited[len(b.visited)-1], "?", 2)[1])
+			if again.StatusCode != 200 || !strings.Contains(b.last(), row.page) {
+				t.Errorf("a reload = %d", again.StatusCode)
+			}
+		})
+	}
+}
+
+func TestAnAccountThatNobodyConfirmsIsForgotten(t *testing.T) {
+	w := newWorld(t)
+	b := w.asked()
+	name := w.grant(w.second).SecretName
+	w.advance(14 * time.Minute)
+	w.probe()
+	if g := w.grant(w.second); g.State != consent.Unconfirmed {
+		t.Errorf("after 14 minutes = %s", g.State)
+	}
+	w.advance(2 * time.Minute)
+	if _, page := b.answer("add", ""); w.grant(w.second).State != consent.Unconfirmed || strings.Contains(page, "Connected") {
+		t.Errorf("an answer after 16 minutes = %s", w.grant(w.second).State)
+	}
+	w.probe()
+	if g := w.grant(w.second); g.State != consent.Required || !strings.Contains(g.Reason, "nobody confirmed") || len(g.History) != 2 {
+		t.Errorf("after 16 minutes = %+v", g)
+	}
+	w.erased(name)
+	if !w.grant(w.reader).Works() {
+		t.Error("the account before suffered")
+	}
+	w.advance(31 * 24 * time.Hour)
+	_ = w.service.Probe(t.Context())
+	if g := w.grant(w.second); g.Account.UPN != "" {
+		t.Errorf("a month later its name is still stored: %+v", g)
+	}
+}
+
+func TestOnlyTheAdministratorWhoBeganConfirmsAndOnlyFromOurPage(t *testing.T) {
+	w := newWorld(t)
+	b := w.asked()
+	to := asking.FindStringSubmatch(b.last())[1]
+	add := url.Values{"answer": {"add"}}
+	if response := w.browser(w.second).send(post(to, add), false); response.StatusCode != http.StatusBadRequest {
+		t.Errorf("another administrator = %d", response.StatusCode)
+	}
+	if response := b.send(post(to, add), true); response.StatusCode != http.StatusForbidden {
+		t.Errorf("another site = %d", response.StatusCode)
+	}
+	stranger := w.browser(w.admin)
+	delete(stranger.cookies, sessionCookie)
+	if response := stranger.send(post(to, add), false); response.StatusCode != http.StatusUnauthorized {
+		t.Errorf("nobody = %d", response.StatusCode)
+	}
+	for name, form := range map[string]url.Values{"nothing": {}, "another word": {"answer": {"yes"}}} {
+		if response := b.send(post(to, form), false); response.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s = %d", name, response.StatusCode)
+		}
+	}
+	if g := w.grant(w.second); g.State != consent.Unconfirmed {
+		t.Errorf("state = %s", g.State)
+	}
+}
+
+func TestRenewingAnAccountAsksForThatOne(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	must(t, w.entra.RevokeSessions(w.reader))
+	w.advance(2 * time.Hour)
+	_, err := w.read()
+	required(t, err, "AADSTS50173")
+	b := w.browser(w.admin)
+	address := b.begin("user?account=" + w.reader)
+	if q := query(t, address); q.Get("login_hint") != "rita@contoso.com" || q.Has("prompt") {
+		t.Errorf("asked for %q, prompt %q", q.Get("login_hint"), q.Get("prompt"))
+	}
+	if status, page := b.land(w.visit(devEntra.Person{ObjectID: w.reader}, address)); status != 200 || !strings.Contains(page, "Connected") || !w.grant(w.reader).Works() {
+		t.Errorf("renewed = %d %s", status, page)
+	}
+	t.Run("another account comes back", func(t *testing.T) {
+		status, page := b.land(w.visit(devEntra.Person{ObjectID: w.second}, b.begin("user?account="+w.reader)))
+		if status != 200 || !strings.Contains(page, "Is this the right account?") || w.grant(w.second).State != consent.Unconfirmed {
+			t.Errorf("ends with %d %s", status, page)
+		}
+	})
+	t.Run("an account that nobody knows", func(t *testing.T) {
+		if response := b.get("/api/consent/user?account=11111111-2222-4333-8444-555555555555"); response.StatusCode != http.StatusNotFound || !strings.Contains(b.last(), "not known here") {
+			t.Errorf("= %d %s", response.StatusCode, b.last())
+		}
+	})
+}
