@@ -1,15 +1,19 @@
 # Targets are documented by the text after "##". `make test` is what CI runs.
 GO     ?= go
 TOOL    = $(GO) tool -modfile=tools/go.mod
+BICEP_VERSION = 0.49.2
 export CGO_ENABLED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check build package smoke bench start deploy generate vulncheck clean
+.PHONY: help setup machine run test check build package smoke bench start deploy release publish bicep generate vulncheck clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: node_modules ## install what the tests and the local cloud need from npm
+
+machine: ## install what the tests need from Debian or Ubuntu
+	.ci/machine
 
 node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund
@@ -27,6 +31,7 @@ check: ## the checks of test that need no running service
 	@test -z "$$($(GO) fix -diff ./... 2>&1)" || { $(GO) fix -diff ./...; echo "run go fix ./..."; exit 1; }
 	$(GO) mod tidy -diff
 	$(TOOL) staticcheck ./...
+	$(TOOL) actionlint
 
 build: ## lay out dist/ as the Functions host wants it
 	$(GO) run ./internal/cmd/dist
@@ -44,9 +49,19 @@ start: build ## run dist/ under Azure Functions Core Tools with local.settings.j
 	cp local.settings.json dist/
 	func start --script-root dist
 
-deploy: build ## publish dist/ to the function app named by APP
+deploy: package ## publish dist.zip to the function app named by APP, and wait until it runs
 	@test -n "$(APP)" || { echo "name the function app: make deploy APP=my-bridge"; exit 1; }
-	cd dist && func azure functionapp publish $(APP) --no-build
+	scripts/deploy.sh $(addprefix --by ,$(BY)) $(APP)
+
+release: package ## lay out release/: package, template, scripts, checksums
+	$(GO) run ./internal/cmd/release
+
+publish: ## put release/ on GitHub as the release of the tag TAG
+	@test -n "$(TAG)" || { echo "name the tag: make publish TAG=v1.2.0"; exit 1; }
+	cd release && gh release create $(TAG) --verify-tag --notes-file NOTES.md SHA256SUMS *.zip *.json *.sh
+
+bicep: ## install the Bicep compiler that releases are made with
+	az bicep install --version v$(BICEP_VERSION)
 
 generate: ## write again what is made of other files; a test compares
 	$(GO) generate ./...

@@ -1,0 +1,183 @@
+#!/usr/bin/env bash
+# Publishes a package to the function app and waits until the Functions host lists
+# every function of it. It ends with 0 only when the bridge runs.
+set -euo pipefail
+export LC_ALL=C # one order for sort and comm
+
+usage() {
+  cat <<'TEXT'
+deploy.sh [options] APP [PACKAGE]
+
+  APP             name of the function app: output functionApp of the template
+  PACKAGE         the zip of a release or of make package, normally dist.zip
+
+  --by zip        zip deployment by the Azure CLI: Flex Consumption
+  --by func       publish with Azure Functions Core Tools
+  --by blob       upload the package and restart: where the app setting
+                  WEBSITE_RUN_FROM_PACKAGE names a blob (Premium without keys)
+
+Without --by, the app's settings decide between zip and blob. Needs the Azure CLI,
+signed in (az login) to the subscription of the app, unzip and curl. Roles: Website
+Contributor on the app, and for blob Storage Blob Data Contributor on the package's
+container.
+TEXT
+}
+
+refuse() {
+  echo "deploy.sh: $*" >&2
+  exit 1
+}
+
+# Seconds to wait for the host in all, and between two looks.
+readonly WAIT=${DEPLOY_WAIT:-600} PAUSE=${DEPLOY_PAUSE:-10}
+
+by="" app="" package=dist.zip
+
+arguments() {
+  local rest=()
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --help | -h) usage && exit 0 ;;
+      --by) by=${2:-none} && shift "$(($# > 1 ? 2 : 1))" ;;
+      -*) refuse "$1 is unknown: see --help" ;;
+      *) rest+=("$1") && shift ;;
+    esac
+  done
+  [[ " zip func blob" == *" $by"* ]] || refuse "--by must be zip, func or blob"
+  [[ ${#rest[@]} == 1 || ${#rest[@]} == 2 ]] || refuse "name the function app: deploy.sh my-bridge"
+  app=${rest[0]} package=${rest[1]:-$package}
+}
+
+# inspect reads the package: what it must hold, and the functions that it brings.
+inspect() {
+  local tool
+  for tool in az unzip curl; do
+    command -v $tool >/dev/null || refuse "$tool is missing: install it"
+  done
+  local names
+  names=$(unzip -Z1 "$package") || refuse "$package is no zip: run make package, or fetch the package of a release"
+  grep -qx host.json <<<"$names" || refuse "$package has no host.json at its root: zip the files in the folder, not the folder"
+  [[ $(unzip -Z "$package" handler 2>/dev/null) == -rwx* ]] ||
+    refuse "$package has no handler that may be executed: a zip made on Windows loses that"
+  functions=$(sed -n 's|^\([^/]*\)/function\.json$|\1|p' <<<"$names" | sort)
+  [ -n "$functions" ] || refuse "$package holds no functions"
+}
+
+# locate finds the app and how packages reach it.
+locate() {
+  local found
+  found=$(az resource list --resource-type Microsoft.Web/sites --name "$app" --query '[].[id, resourceGroup]' --output tsv) ||
+    refuse "sign in first: az login"
+  [ -n "$found" ] || refuse "there is no app named $app in this subscription: az account show tells which, az account set changes it"
+  IFS=$'\t' read -r id group <<<"$found"
+  host=$(az rest --method get --url "$id?api-version=2024-04-01" --query properties.defaultHostName --output tsv)
+  blob=$(az functionapp config appsettings list --resource-group "$group" --name "$app" \
+    --query "[?name=='WEBSITE_RUN_FROM_PACKAGE'].value" --output tsv)
+  [[ $blob == https://*/*/* ]] || blob=""
+  if [ -z "$by" ]; then
+    if [ -n "$blob" ]; then by=blob; else by=zip; fi
+  fi
+  [ "$by" != blob ] || [ -n "$blob" ] || refuse "the app setting WEBSITE_RUN_FROM_PACKAGE of $app names no blob"
+}
+
+by_zip() {
+  az functionapp deployment source config-zip --resource-group "$group" --name "$app" --src "$package" --output none
+}
+
+by_func() {
+  local folder
+  folder=$(mktemp -d)
+  # shellcheck disable=SC2064 # the folder as it is now
+  trap "rm -rf '$folder'" EXIT
+  unzip -q "$package" -d "$folder" && cd "$folder" && func azure functionapp publish "$app" --no-build && cd "$OLDPWD"
+}
+
+# by_blob replaces the blob that the app starts from: https://ACCOUNT.blob.../CONTAINER/NAME.
+by_blob() {
+  local path=${blob#https://*/} account=${blob#https://}
+  az storage blob upload --auth-mode login --account-name "${account%%.*}" --container-name "${path%%/*}" \
+    --name "${path#*/}" --file "$package" --overwrite true --no-progress --output none &&
+    az functionapp restart --resource-group "$group" --name "$app"
+}
+
+# settle waits until the running host has told the platform which functions it has.
+settle() {
+  synced="" lacking=""
+  until synced && lacking=$(missing) && [ -z "$lacking" ]; do
+    [ $SECONDS -lt "$WAIT" ] || give_up
+    sleep "$PAUSE"
+  done
+  echo "All $(wc -l <<<"$functions" | tr -d ' ') functions are listed."
+}
+
+# synced makes the platform ask the host once; that fails while the host is not up.
+synced() {
+  [ -n "$synced" ] || { az rest --method post --url "$id/syncfunctiontriggers?api-version=2024-04-01" --output none 2>/dev/null && synced=yes; }
+}
+
+# missing lists the functions of the package that the app does not have.
+missing() {
+  local listed
+  listed=$(az functionapp function list --resource-group "$group" --name "$app" --query '[].name' --output tsv) || listed=""
+  comm -23 <(echo "$functions") <(echo "${listed//$app\//}" | sort)
+}
+
+# give_up says what is not there after the time is over, and what to look at.
+give_up() {
+  echo "deploy.sh: the package was published, and after $WAIT seconds the host has not started it." >&2
+  [ -n "$synced" ] || echo "  The host is not up: its triggers can't be synchronised." >&2
+  lacking=$(missing)
+  [ -z "$lacking" ] || echo "  Not listed: ${lacking//$'\n'/, }" >&2
+  echo "Look at:" >&2
+  storage_settings >&2
+  cat >&2 <<'TEXT'
+  - the roles of the app's identity on its storage account: Storage Blob Data Owner,
+    Queue Data Contributor and Table Data Contributor. New ones need ten minutes:
+    run this again then
+  - the network: the app must reach its storage account
+  - Application Insights, or Diagnose and solve problems on the app's page in the portal
+TEXT
+  exit 1
+}
+
+# storage_settings names mistakes in the settings of the host's own storage.
+storage_settings() {
+  local names prefix=AzureWebJobsStorage
+  names=$(az functionapp config appsettings list --resource-group "$group" --name "$app" --query '[].name' --output tsv) || return 0
+  set_is() { grep -qx "$prefix$1" <<<"$names"; }
+  if set_is __accountName && set_is __blobServiceUri; then
+    echo "  - the app settings: ${prefix}__accountName and ${prefix}__blobServiceUri exclude each other"
+  elif ! set_is "" && ! set_is __accountName && ! set_is __blobServiceUri; then
+    echo "  - the app settings: ${prefix}__accountName is missing"
+  fi
+  if set_is __managedIdentityResourceId && ! set_is __clientId; then
+    echo "  - the app settings: ${prefix}__managedIdentityResourceId has no effect, set ${prefix}__clientId"
+  fi
+}
+
+# answers asks the bridge itself. Without a credential it says 401; 503 lists
+# faults in the app settings.
+answers() {
+  local said status
+  while :; do
+    said=$(curl --silent --max-time 30 --write-out '\n%{http_code}' "https://$host/api/health") || true
+    status=${said##*$'\n'}
+    case $status in
+      200 | 401 | 403) echo "The bridge answers at https://$host/." && return ;;
+      000) echo "https://$host/ cannot be reached from here: whether the bridge answers was not checked." && return ;;
+      503) [[ $said != *settings-fault* ]] || refuse "the bridge runs, and refuses every call until its app settings are mended:
+${said%$'\n'*}" ;;
+    esac
+    [ $SECONDS -lt "$WAIT" ] || refuse "https://$host/api/health answers $status after $WAIT seconds: see the app's logs"
+    sleep "$PAUSE"
+  done
+}
+
+arguments "$@"
+inspect
+locate
+echo "Publishing $package to $app, by $by."
+"by_$by" || refuse "publishing failed, see above; the old package is still there"
+SECONDS=0
+settle
+answers
