@@ -1,0 +1,156 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAReleaseIsMadeTwiceAlike(t *testing.T) {
+	first, second := layOut(t), layOut(t)
+	if diff := cmp.Diff(first, second); diff != "" {
+		t.Errorf("two releases of one commit differ (-first +second):\n%s", diff)
+	}
+	want := ""
+	for _, name := range []string{"azuredeploy.json", "deploy.sh", "procall-teams-bridge.zip", "register.sh"} {
+		want += fmt.Sprintf("%x  %s\n", sha256.Sum256([]byte(first[name])), name)
+	}
+	if diff := cmp.Diff(want, first["SHA256SUMS"]); diff != "" {
+		t.Errorf("checksums (-want +got):\n%s", diff)
+	}
+	var template struct {
+		Schema    string         `json:"$schema"`
+		Resources map[string]any `json:"resources"`
+	}
+	if err := json.Unmarshal([]byte(first["azuredeploy.json"]), &template); err != nil || !strings.Contains(template.Schema, "deploymentTemplate.json") || len(template.Resources) < 5 {
+		t.Errorf("azuredeploy.json is no template: %v, schema %q, %d resources", err, template.Schema, len(template.Resources))
+	}
+	if first["pages/azuredeploy.json"] != first["azuredeploy.json"] {
+		t.Error("the button opens another template")
+	}
+	button := "https://portal.azure.com/#create/Microsoft.Template/uri/https%3A%2F%2Fcontoso.github.io%2Fbridge%2Fazuredeploy.json"
+	if notes := first["NOTES.md"]; !strings.Contains(notes, button) || !strings.Contains(notes, "What is new.") || strings.Contains(notes, "Older.") {
+		t.Errorf("notes:\n%s", notes)
+	}
+}
+
+func TestAReleaseIsRefused(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		tag    string
+		change func(root string) error
+		want   string
+	}{
+		{"without a section of the changelog", "v1.3.0", nil, "no section 1.3.0"},
+		{"with two tags", "v1.2.0", func(root string) error { return git(root, "tag", "v1.2.1") }, "several release tags"},
+		{"with a template that warns", "v1.2.0", func(root string) error {
+			return os.WriteFile(filepath.Join(root, "infra", "main.bicep"), []byte("param unused string\n"), 0o600)
+		}, "no-unused-params"},
+		{"without a package", "v1.2.0", func(root string) error { return os.Remove(filepath.Join(root, "dist.zip")) }, "dist.zip"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			root := repository(t, test.tag)
+			if test.change != nil {
+				if err := test.change(root); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := (release{Root: root, Package: "dist.zip", Folder: "release"}).layOut(); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("layOut() = %v; want %q", err, test.want)
+			}
+			if _, err := os.Stat(filepath.Join(root, "release")); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a refused release left a folder: %v", err)
+			}
+		})
+	}
+}
+
+func TestAnotherCompilerIsRefused(t *testing.T) {
+	other := filepath.Join(t.TempDir(), "bicep")
+	if err := os.WriteFile(other, []byte("#!/bin/sh\necho 'Bicep CLI version 0.40.2 (0000000000)'\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("BICEP", other)
+	if _, err := compile("main.bicep"); err == nil || !strings.Contains(err.Error(), "az bicep install --version v"+bicepVersion) {
+		t.Errorf("compile() = %v; want the command that installs the right one", err)
+	}
+}
+
+// TestTheChangelogCanBeReleased: its newest section is one that notes are made of.
+func TestTheChangelogCanBeReleased(t *testing.T) {
+	changelog, err := os.ReadFile("../../../CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes, err := notesOf(string(changelog), "", "")
+	if err != nil || strings.Contains(notes, "portal.azure.com") {
+		t.Errorf("notes = %v, %s", err, notes)
+	}
+}
+
+// layOut makes a release of a small repository and returns its files.
+func layOut(t *testing.T) map[string]string {
+	t.Helper()
+	root := repository(t, "v1.2.0")
+	if err := (release{Root: root, Package: "dist.zip", Folder: "release", Repository: "Contoso/bridge"}).layOut(); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	folder := os.DirFS(filepath.Join(root, "release"))
+	err := fs.WalkDir(folder, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(folder, name)
+		files[name] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// repository is a small one with the real templates and scripts, and a tag.
+func repository(t *testing.T, tag string) string {
+	t.Helper()
+	if _, err := compiler("../../../infra/main.bicep"); err != nil {
+		t.Skipf("RELEASES WERE NOT TESTED: %v", err)
+	}
+	root := t.TempDir()
+	for _, folder := range []string{"infra", "scripts"} {
+		if err := os.CopyFS(filepath.Join(root, folder), os.DirFS(filepath.Join("../../..", folder))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range map[string]string{
+		"dist.zip":     "package",
+		"CHANGELOG.md": "# Changelog\n\n## Unreleased\n\n## [1.2.0] - 2027-01-31\n\nWhat is new.\n\n## 1.1.0\n\nOlder.\n",
+	} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"init", "--quiet"}, {"-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "--quiet", "--allow-empty", "--message", "x"}, {"tag", tag}} {
+		if err := git(root, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func git(root string, args ...string) error {
+	if said, err := exec.Command("git", append([]string{"-C", root}, args...)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("git %s: %w\n%s", strings.Join(args, " "), err, said)
+	}
+	return nil
+}
