@@ -3,8 +3,10 @@ package cmdline
 import (
 	"encoding/json"
 	"fmt"
-	"net/netip"
+	"net/url"
 	"strings"
+
+	"procallteams/internal/settings"
 )
 
 // imported is the body for PUT /api/integration: api/openapi.yaml,
@@ -73,24 +75,23 @@ func (o original) steps() []string {
 	)
 }
 
+// proxySteps say how the bridge is told of the proxy.
 func (o original) proxySteps() []string {
-	if o.Proxy == "" {
+	p := o.Proxy
+	if !p.On() {
 		return nil
 	}
-	except, left := []string{"localhost", "127.0.0.1", "169.254.0.0/16"}, []string(nil)
-	for _, entry := range o.Bypass {
-		if _, err := netip.ParsePrefix(entry); err == nil || isHost(strings.TrimPrefix(entry, "*.")) {
-			except = append(except, entry)
-		} else {
-			left = append(left, entry)
-		}
+	value := *p.Address
+	if p.User != "" {
+		value.User = url.User(p.User)
 	}
-	steps := []string{"The original went through the proxy " + o.Proxy + ". In Azure the bridge needs none, unless its virtual network lets nothing out. Then set the app settings HTTPS_PROXY=http://" + o.Proxy + " and NO_PROXY=" + strings.Join(except, ",") + ", and never HTTP_PROXY or ALL_PROXY: the Functions host would send its own calls to the handler there."}
-	if o.ProxyAuthentication {
-		steps = append(steps, "The proxy wants a user name and a password. They were not taken over and are not printed here.")
+	step := "The original went through the proxy " + p.Address.Host + ". In Azure the bridge needs none, unless its virtual network lets nothing out. Then set the app setting OUTBOUND_PROXY=" + value.String()
+	if len(p.Bypass) > 0 {
+		step += " and OUTBOUND_PROXY_BYPASS=" + strings.Join(p.Bypass, ",")
 	}
-	if len(left) > 0 {
-		steps = append(steps, "Exceptions from the proxy that have to be written in another form: "+visible(strings.Join(left, ", "))+".")
+	steps := []string{step + "; or lay a msteams.cfg with the names that begin with u8sProxy, and nothing else, beside host.json. Never set HTTP_PROXY or ALL_PROXY: the Functions host would send its own calls to the bridge there."}
+	if p.User != "" || o.ProxyPassword {
+		steps = append(steps, "The proxy wants a password. It was not taken over and is not printed here: store it in Key Vault as the secret "+settings.ProxyPasswordName+".")
 	}
 	return steps
 }

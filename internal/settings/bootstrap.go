@@ -3,10 +3,12 @@
 // [Bootstrap] is read once at start from app settings (environment variables)
 // and never changes while the process lives. [Integration] is one versioned row
 // in Table Storage that the console and the integration API edit; an app setting
-// of the same name wins over it and is shown read-only. No I/O here.
+// of the same name wins over it and is shown read-only. No I/O here, but for the
+// files beside host.json that app settings stand for (msteams.cfg, OUTBOUND_CA_FILE).
 package settings
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -41,9 +43,15 @@ type Bootstrap struct {
 	// ScriptRoot is the folder of host.json (FUNCTIONS_APP_ROOT_PATH), where
 	// config/usermatching.csv lies.
 	ScriptRoot string
+	// Proxy is how the bridge reaches the outside (OUTBOUND_PROXY, else msteams.cfg
+	// beside host.json, else HTTPS_PROXY).
+	Proxy Proxy
+	// Authorities are trusted besides the system's (OUTBOUND_CA_FILE).
+	Authorities []*x509.Certificate
 	// Overrides are the app settings that win over [Integration].
 	Overrides Overrides
-	// Warnings are probable typing errors: unknown TEAMS_* or BRIDGE_* names.
+	// Warnings are sentences about what is probably not meant: names that nothing
+	// reads, proxies that reach further than the bridge.
 	Warnings []string
 }
 
@@ -83,7 +91,8 @@ const devStorage = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
 
 // known are the names that the bridge reads under the prefixes where a typing
 // error would otherwise pass unseen.
-var known = []string{"TEAMS_TENANT_ID", "TEAMS_CLIENT_ID", "TEAMS_CLIENT_SECRET", "TEAMS_CLIENT_SECRET_EXPIRES", "BRIDGE_PUBLIC_URL"}
+var known = []string{"TEAMS_TENANT_ID", "TEAMS_CLIENT_ID", "TEAMS_CLIENT_SECRET", "TEAMS_CLIENT_SECRET_EXPIRES", "BRIDGE_PUBLIC_URL",
+	"OUTBOUND_PROXY", "OUTBOUND_PROXY_BYPASS", "OUTBOUND_CA_FILE"}
 
 // Load reads and validates the app settings from environ (the form of
 // [os.Environ]). With faults it returns a *[FaultsError] beside what could be
@@ -120,7 +129,8 @@ func Load(environ []string) (Bootstrap, error) {
 		}
 	}
 	b.Schedule, b.Interval = l.schedule()
-	b.Warnings = append(l.typos(), b.elsewhere(env)...)
+	b.Proxy, b.Authorities = l.proxy(b.ScriptRoot), l.authorities(b.ScriptRoot)
+	b.Warnings = slices.Concat(l.typos(), b.elsewhere(env), l.warnings)
 	if len(l.faults) > 0 {
 		return b, &FaultsError{l.faults}
 	}
@@ -128,13 +138,16 @@ func Load(environ []string) (Bootstrap, error) {
 }
 
 type loader struct {
-	env    map[string]string
-	faults []string
+	env      map[string]string
+	faults   []string
+	warnings []string
 }
 
 func (l *loader) fault(format string, args ...any) {
 	l.faults = append(l.faults, fmt.Sprintf(format, args...))
 }
+
+func (l *loader) warn(text string) { l.warnings = append(l.warnings, text) }
 
 // unresolved reports a Key Vault reference that the platform could not resolve:
 // the process then sees the reference itself.
@@ -288,11 +301,12 @@ func (l *loader) schedule() (string, time.Duration) {
 	return expression, schedule.Next(first).Sub(first)
 }
 
-// typos returns a sentence for each TEAMS_* or BRIDGE_* name that nothing reads.
+// typos returns a sentence for each TEAMS_*, BRIDGE_* or OUTBOUND_* name that nothing
+// reads.
 func (l *loader) typos() []string {
 	var found []string
 	for name := range l.env {
-		if (strings.HasPrefix(name, "TEAMS_") || strings.HasPrefix(name, "BRIDGE_")) && !slices.Contains(known, name) {
+		if (strings.HasPrefix(name, "TEAMS_") || strings.HasPrefix(name, "BRIDGE_") || strings.HasPrefix(name, "OUTBOUND_")) && !slices.Contains(known, name) {
 			found = append(found, name+" is not a setting of the bridge: a typing error?")
 		}
 	}
