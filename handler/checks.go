@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"procallteams/functions/status"
 	"procallteams/internal/consent"
@@ -25,6 +27,7 @@ func (c clients) checks() []status.Check {
 			}
 			return detail, err
 		}, NextStep: "Check the vault's address and the role Key Vault Secrets Officer of the bridge's identity."},
+		{Name: "Outbound proxy", Run: c.tryProxy},
 		{Name: "Tenant", Run: func(ctx context.Context) (string, error) {
 			current, _, err := c.settings.Load(ctx)
 			if err != nil {
@@ -43,6 +46,31 @@ func (c clients) checks() []status.Check {
 			return c.tryToken(ctx, c.consent.WriteToken)
 		}, NextStep: "Give the admin consent on the console."},
 	}
+}
+
+// tryProxy reaches Entra and Graph through the proxy.
+func (c clients) tryProxy(ctx context.Context) (string, error) {
+	if !c.Proxy.On() {
+		return "", fmt.Errorf("%w: no proxy is set, connections go directly", status.ErrSkipped)
+	}
+	var through []string
+	for _, address := range []string{c.Cloud.Authority, c.Cloud.Graph} {
+		u, err := url.Parse(address)
+		if err != nil {
+			return "", err
+		}
+		if !c.network.Proxied(u) {
+			continue
+		}
+		if err := c.network.Reach(ctx, address); err != nil {
+			return "", err
+		}
+		through = append(through, u.Hostname())
+	}
+	if len(through) == 0 {
+		return "", fmt.Errorf("%w: Entra and Graph are exceptions from the proxy", status.ErrSkipped)
+	}
+	return strings.Join(through, " and ") + " reached through " + status.OutboundOf(c.Bootstrap).Proxy.String(), nil
 }
 
 // tryToken gets a token and makes one harmless read with it.

@@ -38,6 +38,7 @@ import (
 	"procallteams/internal/host"
 	"procallteams/internal/integration"
 	"procallteams/internal/keyvault"
+	"procallteams/internal/outbound"
 	"procallteams/internal/poll"
 	"procallteams/internal/presence"
 	"procallteams/internal/report"
@@ -73,6 +74,7 @@ type clients struct {
 	settings.Bootstrap
 	log      *slog.Logger
 	now      func() time.Time
+	network  *outbound.Network
 	storage  *storage.Storage
 	settings storage.Settings
 	identity *entra.Identity
@@ -94,24 +96,38 @@ type clients struct {
 // connect builds the clients. Nothing is contacted yet.
 func connect(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (c clients, err error) {
 	c = clients{Bootstrap: b, log: log, meter: meter, now: time.Now}
-	if c.identity, err = entra.ManagedIdentity(b.ManagedIdentity, nil); err != nil {
+	var vault *keyvault.Vault
+	c.network, err = outbound.New(outbound.Config{Proxy: b.Proxy, Authorities: b.Authorities, Now: c.now, Password: func(ctx context.Context) (secret.Text, error) {
+		value, _, err := vault.Get(ctx, settings.ProxyPasswordName)
+		return value, err
+	}})
+	if err != nil {
+		return c, err
+	}
+	// The platform's identity endpoint is on this machine, or next to it.
+	if c.identity, err = entra.ManagedIdentity(b.ManagedIdentity, c.network.Direct()); err != nil {
 		return c, err
 	}
 	store := c.identity
 	if b.Storage.IdentityClientID != b.ManagedIdentity {
-		if store, err = entra.ManagedIdentity(b.Storage.IdentityClientID, nil); err != nil {
+		if store, err = entra.ManagedIdentity(b.Storage.IdentityClientID, c.network.Direct()); err != nil {
 			return c, err
 		}
 	}
-	if c.storage, err = storage.Open(b.Storage, store, nil); err != nil {
+	if c.storage, err = storage.Open(b.Storage, store, c.network.Client()); err != nil {
 		return c, err
 	}
 	c.settings = storage.Settings{Storage: c.storage, Overrides: b.Overrides}
-	if c.vault, err = keyvault.Open(b.KeyVault, c.identity, nil); err != nil {
+	toVault := c.network.Client()
+	if b.Proxy.PasswordInVault() {
+		toVault = c.network.Direct() // the proxy wants a password that lies there
+	}
+	if vault, err = keyvault.Open(b.KeyVault, c.identity, toVault); err != nil {
 		return c, err
 	}
-	c.entra = &entra.Client{Cloud: b.Cloud}
-	if c.graph, err = graph.New(graph.Config{Endpoint: b.Cloud.Graph}); err != nil {
+	c.vault = vault
+	c.entra = &entra.Client{Cloud: b.Cloud, HTTP: c.network.Client()}
+	if c.graph, err = graph.New(graph.Config{Endpoint: b.Cloud.Graph, Transport: c.network.Client()}); err != nil {
 		return c, err
 	}
 	c.credential = c.appCredential()
@@ -167,13 +183,13 @@ func wire(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (funct
 			Probe: c.consent.ProveNow, Resume: pusher.Resume,
 			Storage: c.storage, TakeNames: names.Take, TakeUsers: list.Take,
 			Redirects: []string{c.consent.RedirectURI(consent.User), c.consent.RedirectURI(consent.Admin), c.consent.SignInURI()},
-			KeyVault:  b.KeyVault, Warnings: b.Warnings, Now: c.now, Log: log,
+			KeyVault:  b.KeyVault, Warnings: b.Warnings, Outbound: status.OutboundOf(b), Now: c.now, Log: log,
 		},
 		credentials: c.gate.Administrator(credentials.Function{Credentials: keys, Log: log}),
 		health:      c.gate.Either(access.Monitor, health.Function{Read: reader.Read, Version: version, Now: c.now}.ServeCaller),
 		integration: c.gate.Administrator(integrationfunc.Function{Editor: editor, Resume: pusher.Resume, Log: log}),
 		status: c.gate.Either(access.Monitor, status.Function{
-			Read: reader.Read, Consumers: keys.List, Checks: checks, Version: version, Warnings: b.Warnings, Now: c.now, Log: log,
+			Read: reader.Read, Consumers: keys.List, Checks: checks, Version: version, Warnings: b.Warnings, Outbound: status.OutboundOf(b), Now: c.now, Log: log,
 		}.ServeCaller),
 		presenceSnapshot: c.gate.Machine(access.Read, presencesnapshot.Function{Feeds: feeds, Log: log, Meter: meter}.ServeConsumer),
 		presenceChanges:  c.gate.Machine(access.Read, presencechanges.Function{Feeds: feeds, Log: log, Meter: meter}.ServeConsumer),
@@ -258,11 +274,11 @@ func (c clients) pusher() presencepush.Function {
 		Tenant: c.settings.Tenant,
 		Look: func(ctx context.Context, tenant string) (presencepush.View, error) {
 			view, current, err := c.look(ctx, tenant)
-			return presencepush.View{View: view, URL: current.PushURL}, err
+			return presencepush.View{View: view, URL: current.PushURL, Authority: current.PushAuthority}, err
 		},
 		Open:    func(tenant string) presencepush.Store { return c.storage.Feed(tenant) },
 		Secrets: signingSecret{c.signing},
-		Sender:  &ucserver.Client{},
+		Sender:  &ucserver.Client{Transport: c.network.Trusting},
 		Wake:    c.storage.WakePusher,
 		Now:     c.now, Log: c.log, Meter: c.meter,
 	}

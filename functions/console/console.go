@@ -82,6 +82,7 @@ type Function struct {
 	Redirects []string
 	KeyVault  *url.URL
 	Warnings  []string // of the app settings
+	Outbound  status.Outbound
 	Now       func() time.Time
 	Log       *slog.Logger
 

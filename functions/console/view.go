@@ -102,6 +102,7 @@ type view struct {
 	Machines   []access.Credential
 	Scopes     []access.Scope
 	Warnings   []string
+	Outbound   status.Outbound
 	AppFixed   map[string]bool
 	Tenant     string // as typed, when it was refused
 	ClientID   string
@@ -168,7 +169,7 @@ func who(administrator string) string {
 func (f *Function) view(state report.State, machines []access.Credential, s shown) view {
 	now := f.Now().UTC()
 	v := view{
-		shown: s, State: state, Findings: health.Assess(now, state.Input), Scopes: access.Scopes, Warnings: f.Warnings,
+		shown: s, State: state, Findings: health.Assess(now, state.Input), Scopes: access.Scopes, Warnings: f.Warnings, Outbound: f.Outbound,
 		Tenant: state.Settings.Tenant, ClientID: state.Settings.ClientID, PushURL: state.Settings.PushURL,
 		HasSecret: f.SecretFixed, Now: now, AppFixed: map[string]bool{}, Ticked: ticked(state.Settings, s.Kept), Options: allOptions,
 		Redirects: f.Redirects, People: f.Storage != nil,

@@ -36,6 +36,8 @@ type View struct {
 	// URL is where pushes go; empty while there is nothing to push to, or the
 	// tenant is not in use any more.
 	URL string
+	// Authority signed UCServer's private certificate: PEM, empty for a public one.
+	Authority string
 }
 
 // Store is a tenant's feed and its consumers.

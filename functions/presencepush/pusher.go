@@ -161,7 +161,7 @@ func (p *pusher) send(ctx context.Context, body []byte) (ucserver.Outcome, error
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answered := make(chan ucserver.Outcome, 1)
-	delivery := ucserver.Delivery{URL: p.view.URL, ID: p.id(), Body: body, Secret: p.key}
+	delivery := ucserver.Delivery{URL: p.view.URL, ID: p.id(), Body: body, Secret: p.key, Authority: p.view.Authority}
 	go func() { answered <- p.Sender.Push(ctx, delivery) }()
 	ticker := time.NewTicker(renewTime)
 	defer ticker.Stop()

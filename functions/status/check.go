@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"procallteams/internal/entra/aadsts"
+	"procallteams/internal/outbound"
 )
 
 // Check tries one thing that the bridge stands on.
@@ -67,6 +70,11 @@ func (c Check) run(ctx context.Context, now func() time.Time) Result {
 		result.OK, result.Detail = true, err.Error()
 	case err != nil:
 		result.Detail, result.NextStep = err.Error(), c.NextStep
+		if way, ok := errors.AsType[*outbound.Error](err); ok {
+			result.NextStep = way.NextStep()
+		} else if refusal, ok := errors.AsType[*aadsts.Error](err); ok {
+			result.NextStep = refusal.Step
+		}
 	}
 	return result
 }

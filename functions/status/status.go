@@ -30,6 +30,7 @@ type Function struct {
 	Checks    []Check
 	Version   string
 	Warnings  []string // of the app settings
+	Outbound  Outbound
 	Now       func() time.Time
 	Log       *slog.Logger
 }
@@ -46,6 +47,7 @@ type answer struct {
 	Push       *push                 `json:"push,omitempty"`
 	Polls      []poll                `json:"polls,omitempty"`
 	Settings   *appSettings          `json:"settings,omitempty"`
+	Outbound   *Outbound             `json:"outbound,omitempty"`
 	Findings   []health.Finding      `json:"findings"`
 }
 
@@ -177,6 +179,7 @@ func (f Function) answer(state report.State, consumers []access.Credential) answ
 			Requests: beat.Requests, Failed: beat.Failed, Changes: beat.Changes, Oddities: beat.Oddities,
 		},
 		Settings: &appSettings{Fixed: orEmpty(state.Fixed), Warnings: orEmpty(f.Warnings)},
+		Outbound: &f.Outbound,
 	}
 	a.Overall = health.Overall(a.Directions)
 	if a.Findings == nil {
@@ -273,5 +276,5 @@ func (a *answer) reduce() {
 	if a.Push != nil {
 		a.Push.URL = ""
 	}
-	a.Settings = nil
+	a.Settings, a.Outbound = nil, nil
 }

@@ -23,7 +23,7 @@ import (
 // each call makes a credential object of its own. Entra issues such tokens
 // before consent too, then without roles.
 func (c *Client) AppToken(ctx context.Context, app consent.App) (consent.AppToken, error) {
-	ctx, cancel := context.WithTimeout(ctx, callDeadline)
+	ctx, cancel := context.WithTimeout(watched(ctx), callDeadline)
 	defer cancel()
 	credential, err := c.credential(ctx, app)
 	if err != nil {

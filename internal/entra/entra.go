@@ -236,6 +236,10 @@ func network(ctx context.Context, err error) error {
 		return fmt.Errorf("ask Entra: %w", ctx.Err())
 	}
 	e := aadsts.Unreachable(0)
+	if way := obstacle(ctx, err); way != nil {
+		e.Cause, e.Step = e.Cause+": "+way.Error(), way.NextStep()
+		return e
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		e.Detail = "no answer in time"
 		return e

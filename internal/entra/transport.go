@@ -1,12 +1,17 @@
 package entra
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
+	"procallteams/internal/outbound"
 	"procallteams/internal/telemetry"
 	"procallteams/internal/telemetry/pipeline"
 )
@@ -55,8 +60,39 @@ func (c *Client) base() *http.Client {
 	if c.HTTP != nil {
 		base = *c.HTTP
 	}
-	base.CheckRedirect = noRedirect
+	base.CheckRedirect, base.Transport = noRedirect, observed{base.Transport}
 	return &base
+}
+
+// obstacleKey leads to where [observed] leaves what stood in the way of a request:
+// azidentity keeps only the text of an error.
+type obstacleKey struct{}
+
+func watched(ctx context.Context) context.Context {
+	return context.WithValue(ctx, obstacleKey{}, &atomic.Pointer[outbound.Error]{})
+}
+
+// observed is a transport that remembers obstacles where a context asks for it.
+type observed struct{ inner http.RoundTripper }
+
+func (o observed) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := cmp.Or(o.inner, http.DefaultTransport).RoundTrip(r)
+	if place, ok := r.Context().Value(obstacleKey{}).(*atomic.Pointer[outbound.Error]); ok {
+		way, _ := errors.AsType[*outbound.Error](err)
+		place.Store(way) // nil after an answer
+	}
+	return response, err
+}
+
+// obstacle is what stood in the way, nil when that is not known.
+func obstacle(ctx context.Context, err error) *outbound.Error {
+	if way, ok := errors.AsType[*outbound.Error](err); ok {
+		return way
+	}
+	if place, ok := ctx.Value(obstacleKey{}).(*atomic.Pointer[outbound.Error]); ok {
+		return place.Load()
+	}
+	return nil
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -87,7 +87,7 @@ func (e Editor) Change(ctx context.Context, who string, version int64, edit func
 		edit(&next)
 		next.Version = current.Version
 		next.Tenant, next.ClientID = tidy(next.Tenant), tidy(next.ClientID)
-		next.PushURL = strings.TrimSpace(next.PushURL)
+		next.PushURL, next.PushAuthority = strings.TrimSpace(next.PushURL), settings.TidyAuthority(next.PushAuthority)
 		next.TeamsToProCall, next.ProCallToTeams = next.TeamsToProCall.Tidy(), next.ProCallToTeams.Tidy()
 		return next
 	}
@@ -208,6 +208,7 @@ func differences(a, b settings.Integration) []string {
 		{"helpdesk", a.LookUps == b.LookUps},
 		{"paused", a.Paused == b.Paused},
 		{"pushUrl", a.PushURL == b.PushURL},
+		{"pushAuthority", a.PushAuthority == b.PushAuthority},
 		{"staleAfterSeconds", a.StaleAfter == b.StaleAfter},
 		{"graphBudget", a.GraphBudget == b.GraphBudget},
 		{"retentionHours", a.Retention == b.Retention},

@@ -46,6 +46,9 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Cause + "; " + e.Step }
 
+// NextStep is Step as a sentence.
+func (e *Error) NextStep() string { return strings.ToUpper(e.Step[:1]) + e.Step[1:] + "." }
+
 // Unwrap leads to the network's own error.
 func (e *Error) Unwrap() error { return e.err }
 

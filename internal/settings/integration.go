@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"procallteams/internal/trust"
 )
 
 // CredentialKind says how the bridge proves itself as the app registration.
@@ -87,6 +89,10 @@ type Integration struct {
 	Paused bool `json:"paused"`
 	// PushURL is where UCServer's connector receives pushes, empty for none.
 	PushURL string `json:"pushUrl"`
+	// PushAuthority is what pushes trust besides the system's authorities: PEM of the
+	// authority that signed UCServer's private certificate, or that certificate
+	// itself where it is self-signed. Empty for none.
+	PushAuthority string `json:"pushAuthority"`
 	// StaleAfter is how long reading may be down before Teams contributions are
 	// withdrawn, in seconds; 0 means 600.
 	StaleAfter int `json:"staleAfterSeconds"`
@@ -246,7 +252,23 @@ func (i Integration) Validate() error {
 			faults = append(faults, errors.New("pushUrl: "+err.Error()))
 		}
 	}
+	fault(len(i.PushAuthority) > trust.MaxBytes, "pushAuthority: longer than 8,192 bytes; keep the authority that signed UCServer's certificate alone")
+	if i.PushAuthority != "" {
+		if _, err := trust.Anchors([]byte(i.PushAuthority)); err != nil {
+			faults = append(faults, errors.New("pushAuthority: "+err.Error()))
+		}
+	}
 	return errors.Join(faults...)
+}
+
+// TidyAuthority writes certificates in one form, without what stands around them. A
+// text that holds none stays as it is, for Validate to refuse.
+func TidyAuthority(text string) string {
+	all, err := trust.Anchors([]byte(text))
+	if err != nil {
+		return strings.TrimSpace(text)
+	}
+	return trust.PEM(all)
 }
 
 // certificateName is what Key Vault allows.

@@ -8,10 +8,13 @@ package trust
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -68,7 +71,7 @@ func Anchors(content []byte) ([]*x509.Certificate, error) {
 	all, err := Parse(content)
 	for i, certificate := range all {
 		if !signs(certificate) && !selfSigned(certificate) {
-			return nil, fmt.Errorf("certificate %d, of %s, is neither that of an authority nor self-signed: take the one of its issuer, %q", i+1, Name(certificate), clip(certificate.Issuer.CommonName))
+			return nil, fmt.Errorf("certificate %d, of %s, is neither that of an authority nor self-signed: take the one of its issuer, %s", i+1, Name(certificate), Issuer(certificate))
 		}
 	}
 	return all, err
@@ -87,25 +90,18 @@ func selfSigned(c *x509.Certificate) bool {
 	return bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
 }
 
-// Name is what people call a certificate, quoted, since others have written it.
-func Name(c *x509.Certificate) string {
-	name := c.Subject.CommonName
-	if name == "" {
-		name = c.Subject.String()
-	}
-	return fmt.Sprintf("%q", clip(name))
-}
+// Label is what people call a certificate: its common name, else all of its subject.
+func Label(c *x509.Certificate) string { return label(c.Subject) }
 
-// Issuer is what people call the authority that signed a certificate.
-func Issuer(c *x509.Certificate) string {
-	name := c.Issuer.CommonName
-	if name == "" {
-		name = c.Issuer.String()
-	}
-	return fmt.Sprintf("%q", clip(name))
-}
+// Name is the label, quoted for a sentence, since others have written it.
+func Name(c *x509.Certificate) string { return strconv.Quote(Label(c)) }
 
-func clip(name string) string { return fmt.Sprintf("%.100s", name) }
+// Issuer is what people call the authority that signed a certificate, quoted.
+func Issuer(c *x509.Certificate) string { return strconv.Quote(label(c.Issuer)) }
+
+func label(name pkix.Name) string {
+	return fmt.Sprintf("%.100s", cmp.Or(name.CommonName, name.String()))
+}
 
 // PEM writes certificates in one form, without what stood around them.
 func PEM(all []*x509.Certificate) string {

@@ -22,6 +22,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"procallteams/internal/outbound"
 	"procallteams/internal/secret"
 	"procallteams/internal/telemetry"
 )
@@ -34,9 +35,9 @@ const maxRetryAfter = 6 * time.Hour
 
 // Client sends pushes. The zero value works with the system's roots.
 type Client struct {
-	// Transport carries the requests; nil means the default one. Its TLS settings
-	// may hold a private authority of UCServer's.
-	Transport http.RoundTripper
+	// Transport carries the requests and trusts an authority besides the system's
+	// (PEM, empty for none); nil means the default one, which trusts none.
+	Transport func(authority string) http.RoundTripper
 	Now       func() time.Time // nil means time.Now
 }
 
@@ -48,6 +49,8 @@ type Delivery struct {
 	Body []byte // JSON, at most 256 KiB
 	// Secret signs: whsec_ and base64.
 	Secret secret.Text
+	// Authority signed UCServer's private certificate: PEM, empty for a public one.
+	Authority string
 }
 
 // Result is what became of a delivery.
@@ -82,9 +85,9 @@ func (c Client) Push(ctx context.Context, d Delivery) Outcome {
 	if err != nil {
 		return Outcome{Result: Later, Code: "push-settings", Reason: err.Error()}
 	}
-	client := &http.Client{
-		Transport:     c.Transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if c.Transport != nil {
+		client.Transport = c.Transport(d.Authority)
 	}
 	spanned, end := telemetry.Request(ctx, "ucserver", "POST push")
 	telemetry.Propagate(spanned, request.Header)
@@ -198,9 +201,14 @@ func (c Client) unanswered(err error) Outcome {
 	return o
 }
 
-const trust = "have the authority's certificate added to what the bridge trusts; verification is never switched off"
+const trust = "upload the authority's certificate on the console, step 4; verification is never switched off"
 
 func (c Client) explain(err error) (code, reason string) {
+	if way, ok := errors.AsType[*outbound.Error](err); ok && way.AtProxy() {
+		return string(way.Kind), "the push does not get out: " + way.Error()
+	} else if ok && way.Kind == outbound.Private {
+		return "push-private", "UCServer's connector can't be reached: " + way.Error() + "; or let the connector poll"
+	}
 	if verify, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && len(verify.UnverifiedCertificates) > 0 {
 		return c.explainCertificate(verify.Err, verify.UnverifiedCertificates[0])
 	}
@@ -208,7 +216,7 @@ func (c Client) explain(err error) (code, reason string) {
 		return "push-dns", fmt.Sprintf("the name %s of UCServer's address can't be resolved; correct the push address or its DNS entry", dns.Name)
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return "push-timeout", "UCServer's connector did not answer within 20 s; see whether it runs and a firewall lets the bridge through"
+		return "push-timeout", "UCServer's connector did not answer in time; see whether it runs and a firewall lets the bridge through"
 	}
 	if errors.Is(err, context.Canceled) {
 		return "push-cancelled", "the request was given up, since another process took over"
@@ -235,7 +243,7 @@ func (c Client) explainCertificate(err error, leaf *x509.Certificate) (code, rea
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		if bytes.Equal(leaf.RawIssuer, leaf.RawSubject) {
-			return "tls-self-signed", "UCServer's certificate is self-signed; " + trust
+			return "tls-self-signed", "UCServer's certificate is self-signed; upload it on the console, step 4; verification is never switched off"
 		}
 		return "tls-issuer", fmt.Sprintf("the issuer of UCServer's certificate, %q, is not trusted; %s", leaf.Issuer.CommonName, trust)
 	}

@@ -175,7 +175,9 @@ func TestCertificateFaultsAreFourDifferentSentences(t *testing.T) {
 			server.TLS = &tls.Config{Certificates: []tls.Certificate{*tt.leaf}}
 			server.StartTLS()
 			defer server.Close()
-			client := ucserver.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: tt.pool}}}
+			client := ucserver.Client{Transport: func(string) http.RoundTripper {
+				return &http.Transport{TLSClientConfig: &tls.Config{RootCAs: tt.pool}}
+			}}
 			o := client.Push(t.Context(), delivery(server.URL))
 			if o.Code != tt.code || !strings.Contains(o.Reason, tt.says) {
 				t.Errorf("outcome = %+v", o)
