@@ -128,6 +128,16 @@ func (c *Client) Discover(ctx context.Context, tenantOrDomain string) (Tenant, e
 	return tenant, nil
 }
 
+// known is [Client.Discover] for the tenant of a grant: what Entra says against it is
+// a refusal like any other, so that it is named wherever those are.
+func (c *Client) known(ctx context.Context, tenant string) (Tenant, error) {
+	found, err := c.Discover(ctx, tenant)
+	if refused, ok := errors.AsType[*TenantError](err); ok {
+		return Tenant{}, &Error{Code: refused.Code, Class: aadsts.Tenant, Cause: refused.Cause, Step: refused.Step}
+	}
+	return found, err
+}
+
 // published is the part of the configuration that is used, with Entra's own
 // fields about clouds.
 type published struct {

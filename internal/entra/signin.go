@@ -59,7 +59,7 @@ func proof(ctx context.Context, tenant Tenant, app consent.App) (url.Values, err
 // client secret. The answer comes as form_post, so that the code appears in no
 // address bar and no request log.
 func (c *Client) AuthorizeURL(ctx context.Context, app consent.App, leg consent.Leg) (string, error) {
-	tenant, err := c.Discover(ctx, app.Tenant)
+	tenant, err := c.known(ctx, app.Tenant)
 	if err != nil {
 		return "", err
 	}
@@ -77,7 +77,7 @@ func (c *Client) AuthorizeURL(ctx context.Context, app consent.App, leg consent.
 // AdminConsentURL returns the address at which an administrator grants all
 // permissions of the app registration for the whole tenant.
 func (c *Client) AdminConsentURL(ctx context.Context, app consent.App, redirect, state string) (string, error) {
-	tenant, err := c.Discover(ctx, app.Tenant)
+	tenant, err := c.known(ctx, app.Tenant)
 	if err != nil {
 		return "", err
 	}
@@ -113,7 +113,7 @@ type claims struct {
 func (c *Client) Redeem(ctx context.Context, app consent.App, leg consent.Leg, code secret.Text) (consent.SignedIn, error) {
 	ctx, cancel := context.WithTimeout(ctx, callDeadline)
 	defer cancel()
-	tenant, err := c.Discover(ctx, app.Tenant)
+	tenant, err := c.known(ctx, app.Tenant)
 	if err != nil {
 		return consent.SignedIn{}, err
 	}
@@ -171,7 +171,7 @@ func (c *Client) Redeem(ctx context.Context, app consent.App, leg consent.Leg, c
 func (c *Client) Refresh(ctx context.Context, app consent.App, refresh secret.Text) (consent.Tokens, error) {
 	ctx, cancel := context.WithTimeout(ctx, callDeadline)
 	defer cancel()
-	tenant, err := c.Discover(ctx, app.Tenant)
+	tenant, err := c.known(ctx, app.Tenant)
 	if err != nil {
 		return consent.Tokens{}, err
 	}
