@@ -74,6 +74,7 @@ func (s *Simulator) commands() map[string]func(Command) error {
 		"grant-delegated":    func(c Command) error { return s.GrantDelegated(c.Tenant, c.Client, c.User, c.Names...) },
 		"revoke-delegated":   func(c Command) error { return s.RevokeDelegated(c.Tenant, c.Client, c.User, c.Names...) },
 		"user-consent":       func(c Command) error { return s.SetUserConsentPolicy(c.Tenant, c.On, c.Also) },
+		"hide-tenant":        func(c Command) error { return s.HideTenant(c.Tenant, c.On) },
 		"approve-requests":   ofApp(s.ApproveRequests),
 		"deny-requests":      ofApp(s.DenyRequests),
 		"risky":              switchApp(s.SetRisky),

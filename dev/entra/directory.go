@@ -71,6 +71,7 @@ type tenant struct {
 	Tenant
 	users      []*user
 	apps       []*app
+	hidden     bool // Entra says that there is no such tenant
 	consentOff bool // users may not consent
 	workflow   bool // users may ask administrators to consent
 }

@@ -152,8 +152,12 @@ func (s *Simulator) SetResources(graph, vault string) {
 // IdentityHeader is the value of IDENTITY_HEADER for the app under test.
 func (s *Simulator) IdentityHeader() string { return s.identityHeader }
 
-// ServeHTTP serves pages, back channel, identity endpoint and control API.
-func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+// ServeHTTP serves pages, back channel, identity endpoint and control API, dated by
+// the simulator's clock.
+func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
+	s.mux.ServeHTTP(w, r)
+}
 
 func (s *Simulator) routes() *http.ServeMux {
 	mux := http.NewServeMux()

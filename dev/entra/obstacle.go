@@ -201,6 +201,9 @@ func appObstacles() []obstacle {
 			on: func(_ *Simulator, t target) bool { return t.app.disabled }},
 		{name: "remove-principal", title: "Enterprise application deleted", means: "The registration is there, its consents are gone: AADSTS7000229. The next consent makes a new one.", scope: ofApp, play: registration((*Simulator).RemovePrincipal), undo: registration((*Simulator).RestorePrincipal),
 			on: func(_ *Simulator, t target) bool { return t.app.principal == "" }},
+		{name: "hide-tenant", title: "The tenant is gone", means: "Deleted, or its subscription ended: AADSTS90002, at every request.", scope: ofTenant,
+			play: func(s *Simulator, c Command) error { return s.HideTenant(c.Tenant, true) }, undo: func(s *Simulator, c Command) error { return s.HideTenant(c.Tenant, false) },
+			on: func(_ *Simulator, t target) bool { return t.tenant.hidden }},
 		{name: "remove-app", title: "App registration deleted", means: "AADSTS700016; it can be restored for 30 days.", scope: ofApp, play: registration((*Simulator).RemoveApp), undo: registration((*Simulator).RestoreApp),
 			on: func(_ *Simulator, t target) bool { return !t.app.removedAt.IsZero() }},
 	}

@@ -221,6 +221,18 @@ func (s *Simulator) DenyRequests(tenantID, clientID string) error {
 	return s.changeApp(tenantID, clientID, func(a *app) error { clear(a.asked); return nil })
 }
 
+// HideTenant lets Entra know no such tenant (90002), as after its deletion.
+func (s *Simulator) HideTenant(tenantID string, on bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tenant(tenantID)
+	if t == nil {
+		return fmt.Errorf("no tenant %q", tenantID)
+	}
+	t.hidden = on
+	return nil
+}
+
 // SetUserConsentPolicy says whether users may consent for themselves, and when not,
 // whether they can send administrators a request. Existing grants stay.
 func (s *Simulator) SetUserConsentPolicy(tenantID string, allowed, workflow bool) error {

@@ -99,7 +99,7 @@ func (s *Simulator) findTenant(name string) (*tenant, *refusal) {
 	switch {
 	case name == "common" || name == "organizations" || name == "consumers":
 		return nil, refuse(50194, "Application is not configured as a multi-tenant application. Usage of the /%s endpoint is not supported for such apps. Use a tenant-specific endpoint or configure the application to be multi-tenant.", name)
-	case s.tenant(name) != nil:
+	case s.tenant(name) != nil && !s.tenant(name).hidden:
 		return s.tenant(name), nil
 	case !guidPattern.MatchString(name) && !domainPattern.MatchString(name):
 		return nil, refuse(900023, "Specified tenant identifier '%s' is neither a valid DNS name, nor a valid external domain.", name)

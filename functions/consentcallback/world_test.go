@@ -78,6 +78,7 @@ type world struct {
 	// does not see the app's roles yet.
 	deaf   string
 	closed bool
+	behind time.Duration // how much the bridge's own clock is slow
 }
 
 type lockedBuffer struct {
@@ -101,6 +102,13 @@ func (w *world) clock() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.now
+}
+
+// local is the bridge's own clock.
+func (w *world) local() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now.Add(-w.behind)
 }
 
 func (w *world) advance(d time.Duration) {
@@ -200,9 +208,9 @@ func (w *world) Load(context.Context) (settings.Integration, []string, error) {
 
 // process returns the consent service of one more process of the bridge.
 func (w *world) process(authority string) *consent.Service {
-	client := &entra.Client{Cloud: settings.Cloud{Name: "public", Authority: authority, Graph: graph}, HTTP: w.transport, Now: w.clock}
+	client := &entra.Client{Cloud: settings.Cloud{Name: "public", Authority: authority, Graph: graph, Exchange: devEntra.ExchangeAudience}, HTTP: w.transport, Now: w.local}
 	w.credential = appcredential.New(appcredential.Config{
-		Entra: client, Settings: w, Vault: w.secrets, Identity: w.identity, Open: entra.OpenCertificate, Cloud: client.Cloud, Now: w.clock,
+		Entra: client, Settings: w, Vault: w.secrets, Identity: w.identity, Open: entra.OpenCertificate, Cloud: client.Cloud, Now: w.local,
 	})
 	return consent.New(consent.Config{
 		Settings: w, Addresses: client, Issuer: w.credential, Vault: w.secrets,
@@ -210,9 +218,9 @@ func (w *world) process(authority string) *consent.Service {
 		Read:   func(_ context.Context, token secret.Text) (int, error) { return w.graph(token), nil },
 		Public: w.public, Administrator: access.AdministratorFrom,
 		Audit: func(ctx context.Context, tenant, who, what string, fields ...string) error {
-			return w.store.Record(ctx, tenant, access.Change{Who: who, What: what, Fields: fields, At: w.clock()})
+			return w.store.Record(ctx, tenant, access.Change{Who: who, What: what, Fields: fields, At: w.local()})
 		},
-		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Now: w.clock,
+		Log: slog.New(slog.NewJSONHandler(w.log, nil)), Now: w.local,
 	})
 }
 
