@@ -361,6 +361,9 @@ func (s *Service) redeem(ctx context.Context, app App, leg Leg, form url.Values)
 	}
 	who, err := s.Issuer.Redeem(ctx, app, leg, code)
 	if refusal, ok := errors.AsType[*aadsts.Error](err); ok {
+		if !refusal.Permanent() { // a code is used once, so nobody tries again by itself
+			refusal.Step = "Wait a minute, then start again."
+		}
 		if refusal.Has(54005, 9002313) {
 			refusal.Cause, refusal.Step = "this sign-in was used already", "Look at the bridge's page whether it is connected; if not, start again."
 		}

@@ -23,7 +23,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/google/uuid"
 
 	"procallteams/internal/entra/aadsts"
@@ -54,8 +53,7 @@ type Tenant struct {
 	// AuthorizationEndpoint is for the browser; the others are for us.
 	AuthorizationEndpoint, TokenEndpoint, KeysEndpoint string
 
-	read     time.Time
-	verifier *oidc.Provider
+	read time.Time
 }
 
 // TenantError reports that a tenant cannot be used, and why.
@@ -191,12 +189,9 @@ func (c *Client) discover(ctx context.Context, name string) (Tenant, error) {
 			return Tenant{}, aadsts.Unreachable(response.StatusCode)
 		}
 	}
-	provider := (&oidc.ProviderConfig{
-		IssuerURL: p.Issuer, AuthURL: p.Authorization, TokenURL: p.Token, JWKSURL: p.Keys, Algorithms: []string{oidc.RS256},
-	}).NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), c.client(always)))
 	return Tenant{
 		ID: id, Issuer: p.Issuer, AuthorizationEndpoint: p.Authorization, TokenEndpoint: p.Token, KeysEndpoint: p.Keys,
-		read: c.now(), verifier: provider,
+		read: c.now(),
 	}, nil
 }
 

@@ -225,6 +225,21 @@ func TestAClockThatIsWrongRefusesTheIDToken(t *testing.T) {
 	}
 }
 
+func TestSigningKeysThatCannotBeReadPass(t *testing.T) {
+	for _, kind := range []string{devEntra.FaultOutage, devEntra.FaultGateway, devEntra.FaultDrop} {
+		c, sim := start(t)
+		l := leg(consent.ReadPresence)
+		code := signIn(t, c, l)
+		if err := sim.Inject(devEntra.Fault{Endpoint: devEntra.EndpointKeys, Kind: kind}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := c.Redeem(t.Context(), app, l, code)
+		if refused, ok := errors.AsType[*entra.Error](err); !ok || refused.Permanent() {
+			t.Errorf("%s: %v; want a refusal that passes", kind, err)
+		}
+	}
+}
+
 func TestACodeIsSentAgainOnlyWhenItWasNotUsed(t *testing.T) {
 	for kind, want := range map[string]int{devEntra.FaultOutage: 2, devEntra.FaultGateway: 1, devEntra.FaultDrop: 1} {
 		c, sim := start(t)

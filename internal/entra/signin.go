@@ -138,9 +138,13 @@ func (c *Client) Redeem(ctx context.Context, app consent.App, leg consent.Leg, c
 	if raw == "" {
 		return consent.SignedIn{}, invalid("Entra sent no id token")
 	}
-	verifier := tenant.verifier.VerifierContext(oidc.ClientContext(ctx, c.client(always)),
-		&oidc.Config{ClientID: app.ClientID, SupportedSigningAlgs: []string{oidc.RS256}, Now: c.now})
-	id, err := verifier.Verify(ctx, raw)
+	keys := &keySet{KeySet: oidc.NewRemoteKeySet(oidc.ClientContext(ctx, c.client(always)), tenant.KeysEndpoint)}
+	id, err := oidc.NewVerifier(tenant.Issuer, keys, &oidc.Config{ClientID: app.ClientID, SupportedSigningAlgs: []string{oidc.RS256}, Now: c.now}).Verify(ctx, raw)
+	if keys.unread {
+		unread := aadsts.Unreachable(0)
+		unread.Detail = "its signing keys could not be read"
+		return consent.SignedIn{}, unread
+	}
 	if err != nil {
 		// The library's texts quote claims, which may be personal.
 		return consent.SignedIn{}, invalid("the id token is not valid: signature, issuer, audience or time")
@@ -164,6 +168,21 @@ func (c *Client) Redeem(ctx context.Context, app consent.App, leg consent.Leg, c
 		Roles:   who.Roles,
 		Tokens:  c.tokens(token, began),
 	}, nil
+}
+
+// keySet tells keys that could not be read, which passes, from a signature that is
+// wrong.
+type keySet struct {
+	oidc.KeySet
+	unread bool
+}
+
+// VerifySignature implements oidc.KeySet.
+func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+	payload, err := k.KeySet.VerifySignature(ctx, jwt)
+	// go-oidc says so in words only.
+	k.unread = err != nil && strings.HasPrefix(err.Error(), "fetching keys ")
+	return payload, err
 }
 
 // Refresh trades a refresh token for an access token for Graph. The refresh

@@ -96,8 +96,18 @@ var (
 	guid   = regexp.MustCompile(`^[0-9a-fA-F-]{36}$`)
 )
 
+// tokenWords are what Entra's token and discovery endpoints call a refusal (RFC 6749,
+// OpenID Connect Core, and Microsoft's own). A proxy that refuses has words of its own,
+// and may misuse OAuth's access_denied, which Entra says to browsers only.
+var tokenWords = []string{
+	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "unsupported_response_type",
+	"invalid_scope", "invalid_resource", "invalid_tenant", "interaction_required", "login_required", "consent_required",
+	"temporarily_unavailable", "server_error",
+}
+
 // FromAnswer judges an answer of the token or discovery endpoint that is not
-// 200. A body that is not Entra's JSON counts as trouble on the way.
+// 200. A body that is not Entra's JSON, or speaks other words, counts as trouble on the
+// way.
 func FromAnswer(status int, body []byte) *Error {
 	var answer struct {
 		Error       string `json:"error"`
@@ -111,6 +121,9 @@ func FromAnswer(status int, body []byte) *Error {
 		return Unreachable(status)
 	}
 	e := judge(answer.Error, answer.SubError, answer.Description, answer.Codes, status)
+	if e.Code == "" && !slices.Contains(tokenWords, answer.Error) {
+		return Unreachable(status) // Entra names a number or one of its words
+	}
 	if guid.MatchString(answer.Trace) {
 		e.TraceID = answer.Trace
 	}
