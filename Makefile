@@ -58,7 +58,7 @@ release: package ## lay out release/: package, template, scripts, checksums
 
 publish: ## put release/ on GitHub as the release of the tag TAG
 	@test -n "$(TAG)" || { echo "name the tag: make publish TAG=v1.2.0"; exit 1; }
-	cd release && gh release create $(TAG) --verify-tag --notes-file NOTES.md SHA256SUMS *.zip *.json *.sh
+	cd release && gh release create $(TAG) --verify-tag --notes-file NOTES.md SHA256SUMS *.zip *.json *.sh *.txt
 
 bicep: ## install the Bicep compiler that releases are made with
 	az bicep install --version v$(BICEP_VERSION)

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -35,9 +36,7 @@ func (o options) text(name string) string { return strings.Join(o[name], " ") }
 func commands() map[string]command {
 	all := map[string]command{}
 	for _, some := range []map[string]command{directoryCommands, appCommands} {
-		for name, c := range some {
-			all[name] = c
-		}
+		maps.Copy(all, some)
 	}
 	return all
 }

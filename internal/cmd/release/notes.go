@@ -11,6 +11,9 @@ import (
 // also in brackets, or "## Unreleased".
 var heading = regexp.MustCompile(`(?m)^## \[?([^\]\s]+)\]?.*$`)
 
+// relative matches a link to a file of the repository.
+var relative = regexp.MustCompile(`\]\(([A-Za-z0-9_-]+[/.])`)
+
 // notesOf returns the text of the release page: the version's section of the
 // changelog, with a button that opens the template in the Azure portal. An empty
 // version is what is not released yet.
@@ -22,6 +25,9 @@ func notesOf(changelog, version, repository string) (string, error) {
 	text, ok := sectionOf(changelog, section)
 	if !ok {
 		return "", fmt.Errorf("CHANGELOG.md has no section %s: write it before the tag", section)
+	}
+	if repository != "" && version != "" { // a release page is no folder of the repository
+		text = relative.ReplaceAllString(text, "](https://github.com/"+repository+"/blob/"+version+"/$1")
 	}
 	var notes strings.Builder
 	if address := pagesOf(repository); address != "" {

@@ -14,16 +14,18 @@ import (
 const (
 	packageName  = "procall-teams-bridge.zip"
 	templateName = "azuredeploy.json"
+	noticesName  = "THIRD-PARTY-NOTICES.txt"
 	sumsName     = "SHA256SUMS"
 	notesName    = "NOTES.md"
 )
 
 // assets are what people download, in the order of the checksums.
-var assets = []string{templateName, "deploy.sh", packageName, "register.sh"}
+var assets = []string{noticesName, templateName, "deploy.sh", packageName, "register.sh"}
 
 // release says what is made of what.
 type release struct {
 	Root    string // of the repository
+	Program string // the package of the handler, from Root
 	Package string // the zip that command pack made, below Root
 	Folder  string // to lay out, below Root
 	// Repository is the owner and name on GitHub; empty where nobody publishes, and
@@ -59,6 +61,9 @@ func (r release) layOut() error {
 		if texts[name], err = os.ReadFile(filepath.Join(r.Root, from)); err != nil {
 			return err
 		}
+	}
+	if texts[noticesName], err = notices(r.Root, r.Program); err != nil {
+		return err
 	}
 	if texts[templateName], err = compile(filepath.Join(r.Root, "infra", "main.bicep")); err != nil {
 		return err

@@ -20,11 +20,11 @@ func TestAReleaseIsMadeTwiceAlike(t *testing.T) {
 	if diff := cmp.Diff(first, second); diff != "" {
 		t.Errorf("two releases of one commit differ (-first +second):\n%s", diff)
 	}
-	want := ""
-	for _, name := range []string{"azuredeploy.json", "deploy.sh", "procall-teams-bridge.zip", "register.sh"} {
-		want += fmt.Sprintf("%x  %s\n", sha256.Sum256([]byte(first[name])), name)
+	var want strings.Builder
+	for _, name := range []string{"THIRD-PARTY-NOTICES.txt", "azuredeploy.json", "deploy.sh", "procall-teams-bridge.zip", "register.sh"} {
+		fmt.Fprintf(&want, "%x  %s\n", sha256.Sum256([]byte(first[name])), name)
 	}
-	if diff := cmp.Diff(want, first["SHA256SUMS"]); diff != "" {
+	if diff := cmp.Diff(want.String(), first["SHA256SUMS"]); diff != "" {
 		t.Errorf("checksums (-want +got):\n%s", diff)
 	}
 	var template struct {
@@ -38,7 +38,8 @@ func TestAReleaseIsMadeTwiceAlike(t *testing.T) {
 		t.Error("the button opens another template")
 	}
 	button := "https://portal.azure.com/#create/Microsoft.Template/uri/https%3A%2F%2Fcontoso.github.io%2Fbridge%2Fazuredeploy.json"
-	if notes := first["NOTES.md"]; !strings.Contains(notes, button) || !strings.Contains(notes, "What is new.") || strings.Contains(notes, "Older.") {
+	text := "What is [new](https://github.com/Contoso/bridge/blob/v1.2.0/docs/new.md#x), [elsewhere](https://example.com/a)."
+	if notes := first["NOTES.md"]; !strings.Contains(notes, button) || !strings.Contains(notes, text) || strings.Contains(notes, "Older.") {
 		t.Errorf("notes:\n%s", notes)
 	}
 }
@@ -64,7 +65,7 @@ func TestAReleaseIsRefused(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := (release{Root: root, Package: "dist.zip", Folder: "release"}).layOut(); err == nil || !strings.Contains(err.Error(), test.want) {
+			if err := (release{Root: root, Program: ".", Package: "dist.zip", Folder: "release"}).layOut(); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("layOut() = %v; want %q", err, test.want)
 			}
 			if _, err := os.Stat(filepath.Join(root, "release")); !errors.Is(err, fs.ErrNotExist) {
@@ -85,6 +86,31 @@ func TestAnotherCompilerIsRefused(t *testing.T) {
 	}
 }
 
+// TestEveryModuleInTheHandlerHasItsLicence: their licences want to go with the
+// program.
+func TestEveryModuleInTheHandlerHasItsLicence(t *testing.T) {
+	text, err := notices("../../..", "./handler")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"Go\n", "github.com/Azure/azure-sdk-for-go/sdk/azcore v", "github.com/klauspost/compress v", "golang.org/x/oauth2 v",
+		"Permission is hereby granted", "Redistribution and use in source and binary forms", "Apache License",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the notices lack %q", want)
+		}
+	}
+	for _, tool := range []string{"chromedp", "google/go-cmp", "libopenapi"} {
+		if strings.Contains(string(text), "github.com/"+tool) {
+			t.Errorf("the notices name %s, which is no part of the handler", tool)
+		}
+	}
+	if cache := os.Getenv("HOME"); cache != "" && strings.Contains(string(text), cache+"/") {
+		t.Error("the notices name folders of this machine")
+	}
+}
+
 // TestTheChangelogCanBeReleased: its newest section is one that notes are made of.
 func TestTheChangelogCanBeReleased(t *testing.T) {
 	changelog, err := os.ReadFile("../../../CHANGELOG.md")
@@ -101,7 +127,7 @@ func TestTheChangelogCanBeReleased(t *testing.T) {
 func layOut(t *testing.T) map[string]string {
 	t.Helper()
 	root := repository(t, "v1.2.0")
-	if err := (release{Root: root, Package: "dist.zip", Folder: "release", Repository: "Contoso/bridge"}).layOut(); err != nil {
+	if err := (release{Root: root, Program: ".", Package: "dist.zip", Folder: "release", Repository: "Contoso/bridge"}).layOut(); err != nil {
 		t.Fatal(err)
 	}
 	files := map[string]string{}
@@ -134,7 +160,9 @@ func repository(t *testing.T, tag string) string {
 	}
 	for name, text := range map[string]string{
 		"dist.zip":     "package",
-		"CHANGELOG.md": "# Changelog\n\n## Unreleased\n\n## [1.2.0] - 2027-01-31\n\nWhat is new.\n\n## 1.1.0\n\nOlder.\n",
+		"go.mod":       "module small\n",
+		"handler.go":   "package main\n\nfunc main() {}\n",
+		"CHANGELOG.md": "# Changelog\n\n## Unreleased\n\n## [1.2.0] - 2027-01-31\n\nWhat is [new](docs/new.md#x), [elsewhere](https://example.com/a).\n\n## 1.1.0\n\nOlder.\n",
 	} {
 		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
