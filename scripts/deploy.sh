@@ -59,6 +59,7 @@ inspect() {
   grep -qx host.json <<<"$names" || refuse "$package has no host.json at its root: zip the files in the folder, not the folder"
   [[ $(unzip -Z "$package" handler 2>/dev/null) == -rwx* ]] ||
     refuse "$package has no handler that may be executed: a zip made on Windows loses that"
+  ! grep -q 'local\.settings\.json$' <<<"$names" || refuse "$package holds local.settings.json, and so secrets: take it out"
   functions=$(sed -n 's|^\([^/]*\)/function\.json$|\1|p' <<<"$names" | sort)
   [ -n "$functions" ] || refuse "$package holds no functions"
 }
