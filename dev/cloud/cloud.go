@@ -67,6 +67,10 @@ type Options struct {
 	// Cold is how late queue functions pick up a message after Quiet without one, as
 	// without always-ready instances; see [funchost.Options].
 	Cold, Quiet time.Duration
+	// Domain names the back channels of Entra, Graph and UCServer: login.<Domain> and so
+	// on, which only a proxy that is told of them finds. Empty: they are on 127.0.0.1,
+	// where no proxy is asked for anything.
+	Domain string
 	// Wire puts a counting proxy in front of the storage emulator.
 	Wire bool
 	// DataDir keeps storage between runs; empty is a temporary folder.
@@ -103,6 +107,8 @@ type Cloud struct {
 	ClientSecret string
 
 	entraURL, graphURL, vaultURL, vaultResource string
+
+	names []string // of back channels, with Options.Domain
 
 	onInvocation atomic.Pointer[func(funchost.Invocation)]
 
@@ -219,7 +225,7 @@ func (c *Cloud) listen(h http.Handler, port int, secure bool) (string, error) {
 	scheme := "http"
 	if secure {
 		scheme = "https"
-		server.TLSConfig = c.CA.ServerTLS()
+		server.TLSConfig = c.CA.ServerTLS(append([]string{"127.0.0.1", "::1", "localhost"}, c.names...)...)
 		go func() { _ = server.ServeTLS(listener, "", "") }()
 	} else {
 		go func() { _ = server.Serve(listener) }()

@@ -52,13 +52,23 @@ func (c *Cloud) startSimulators(o Options) error {
 	if c.UCServerPage, err = page(c.UCServer, 3); err != nil {
 		return err
 	}
-	if c.entraURL, err = c.listen(c.Entra, 0, true); err != nil {
+	if o.Domain != "" {
+		c.names = Names(o.Domain)
+	}
+	back := func(h http.Handler, name string) (string, error) {
+		address, err := c.listen(h, 0, true)
+		if o.Domain != "" {
+			address = strings.Replace(address, "127.0.0.1", name+"."+o.Domain, 1)
+		}
+		return address, err
+	}
+	if c.entraURL, err = back(c.Entra, "login"); err != nil {
 		return err
 	}
-	if c.graphURL, err = c.listen(c.Graph, 0, true); err != nil {
+	if c.graphURL, err = back(c.Graph, "graph"); err != nil {
 		return err
 	}
-	push, err := c.listen(c.UCServer, 0, true)
+	push, err := back(c.UCServer, "ucserver")
 	if err != nil {
 		return err
 	}
@@ -73,6 +83,11 @@ func (c *Cloud) startSimulators(o Options) error {
 	c.Entra.SetURLs(c.EntraPages, c.entraURL)
 	c.Entra.SetResources(c.graphURL, c.vaultResource)
 	return nil
+}
+
+// Names are the host names below a domain, for [Options.Domain].
+func Names(domain string) []string {
+	return []string{"login." + domain, "graph." + domain, "ucserver." + domain}
 }
 
 func (c *Cloud) startStorage(ctx context.Context, o Options) (string, error) {
