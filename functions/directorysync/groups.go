@@ -12,7 +12,6 @@ import (
 	"procallteams/internal/consent"
 	"procallteams/internal/directory"
 	"procallteams/internal/graph"
-	"procallteams/internal/matching/participation"
 	"procallteams/internal/presence"
 )
 
@@ -20,7 +19,7 @@ import (
 // known yet, and every ten minutes all of them. One that was deleted has no members;
 // one that can't be read keeps those that it had.
 func (r *run) groups(ctx, asking context.Context) error {
-	ids := r.named()
+	ids := r.settings.EntraGroups()
 	set, due := setOf(ids), len(ids) > 0 && r.start.Sub(r.ref.GroupsAt) >= groupsEvery
 	switch {
 	case r.token.Kind == consent.User && r.next.GroupsOf != set:
@@ -69,22 +68,6 @@ func setOf(ids []string) string {
 	}
 	sum := sha256.Sum256([]byte(strings.Join(ids, " ")))
 	return hex.EncodeToString(sum[:8])
-}
-
-// named are the ids of the Entra groups in the rules of both directions, in order.
-func (r *run) named() []string {
-	var ids []string
-	for _, rules := range []participation.Rules{r.settings.TeamsToProCall.Rules(), r.settings.ProCallToTeams.Rules()} {
-		for _, list := range [][]participation.Group{rules.Groups, rules.ExcludedGroups, rules.Pilot} {
-			for _, group := range list {
-				if group.Source == participation.Entra {
-					ids = append(ids, group.ID)
-				}
-			}
-		}
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
 }
 
 // members reads groups, all or those that are not known; the last failure is

@@ -246,3 +246,21 @@ func faultOf(id string) string {
 	}
 	return ""
 }
+
+// EntraGroups returns the ids of the Entra groups in the rules of both directions,
+// in order.
+func (i Integration) EntraGroups() []string {
+	var ids []string
+	for _, direction := range i.directions() {
+		rules := direction.Rules()
+		for _, list := range [][]participation.Group{rules.Groups, rules.ExcludedGroups, rules.Pilot} {
+			for _, group := range list {
+				if group.Source == participation.Entra {
+					ids = append(ids, group.ID)
+				}
+			}
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
