@@ -14,7 +14,7 @@ const ExpiringWithin = 30 * 24 * time.Hour
 // proven notes the credential that Entra took. One that it did not know yet it knows
 // now.
 func (g *Grant) proven(c CredentialUse, now time.Time) {
-	g.CredentialEnds = c.Ends
+	g.CredentialKind, g.CredentialEnds = c.Kind, c.Ends
 	if g.State == Waiting && g.Class == aadsts.Transient {
 		g.enter(Required, now, why{})
 	}

@@ -8,6 +8,7 @@ import (
 	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/problem"
 	"procallteams/internal/secret"
+	"procallteams/internal/settings"
 )
 
 // Kind is one of the two grants.
@@ -90,6 +91,10 @@ type Grant struct {
 	// CredentialEnds is when the credential of the app registration ends, zero when
 	// that is unknown or never; of the admin grant only.
 	CredentialEnds time.Time `json:"credentialEnds,omitzero"`
+	// CredentialKind is what that credential is, and Reminded what was logged last
+	// about its end.
+	CredentialKind settings.CredentialKind `json:"credentialKind,omitempty"`
+	Reminded       End                     `json:"reminded,omitzero"`
 	// Disconnected says that an administrator took the grant out of use: no consent
 	// that Microsoft still holds brings it back by itself.
 	Disconnected bool `json:"disconnected,omitempty"`

@@ -27,15 +27,18 @@ const (
 	PushFailing        Code = "push-failing"
 	PushStopped        Code = "push-stopped"
 	PushBehind         Code = "push-behind"
-	CredentialExpiring Code = "credential-expiring"
-	WritesFailing      Code = "writes-failing"
-	WritesBehind       Code = "writes-behind"
-	WritesRefused      Code = "writes-refused"
-	ReporterSilent     Code = "reporter-silent"
-	ReporterListNeeded Code = "reporter-list-needed"
-	DirectoryUnread    Code = "directory-unread"
-	NobodyPolls        Code = "nobody-polls"
-	PoisonMessages     Code = "poison-messages"
+	// The first becomes a fault on the last day; the last one is a quiet note.
+	CredentialExpiring   Code = "credential-expiring"
+	CredentialExpired    Code = "credential-expired"
+	CredentialEndUnknown Code = "credential-end-unknown"
+	WritesFailing        Code = "writes-failing"
+	WritesBehind         Code = "writes-behind"
+	WritesRefused        Code = "writes-refused"
+	ReporterSilent       Code = "reporter-silent"
+	ReporterListNeeded   Code = "reporter-list-needed"
+	DirectoryUnread      Code = "directory-unread"
+	NobodyPolls          Code = "nobody-polls"
+	PoisonMessages       Code = "poison-messages"
 )
 
 // Finding is one thing that somebody should know. Fault says that the bridge
@@ -164,10 +167,8 @@ func Assess(now time.Time, in Input) []Finding {
 			add(f)
 		}
 	}
-	for _, grant := range in.Grants {
-		if grant.State == consent.Expiring {
-			add(Finding{Code: CredentialExpiring, Title: "A credential of the " + string(grant.Kind) + " consent ends soon", Detail: grant.Reason, Since: grant.Since, NextStep: orElse(grant.NextStep, "Renew it before it ends."), Who: "administrator"})
-		}
+	if f, ok := expiring(now, in); ok {
+		add(f)
 	}
 	slices.SortStableFunc(found, func(a, b Finding) int {
 		switch {

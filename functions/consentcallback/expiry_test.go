@@ -1,0 +1,60 @@
+package consentcallback_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"procallteams/internal/consent"
+	"procallteams/internal/storage"
+)
+
+// ends stores when the app registration's credential ends, as a check would.
+func (w *world) ends(at time.Time) {
+	w.t.Helper()
+	for _, g := range w.grants() {
+		if g.Kind == consent.Admin {
+			g.CredentialEnds = at
+			_, err := storage.Grants{Storage: w.store}.SaveGrant(w.t.Context(), w.tenant, g)
+			must(w.t, err)
+		}
+	}
+}
+
+func TestTheEndOfACredentialIsLoggedOnceAtEachThreshold(t *testing.T) {
+	w := newWorld(t)
+	w.consentAdmin()
+	const day = 24 * time.Hour
+	end := w.clock().Add(40 * day)
+	w.ends(end)
+	lines := func() int { return strings.Count(w.log.String(), `"credential ends"`) }
+	// remind is a minute's upkeep in two processes, one of them started just now.
+	remind := func() {
+		must(t, w.service.Remind(t.Context()))
+		must(t, w.process(w.back).Remind(t.Context()))
+	}
+	for _, row := range []struct {
+		left time.Duration
+		want int // lines until now
+	}{{40 * day, 0}, {30 * day, 1}, {29 * day, 1}, {14*day + time.Hour, 1}, {14 * day, 2}, {7 * day, 3}, {day, 4}, {time.Hour, 4}} {
+		w.advance(end.Add(-row.left).Sub(w.clock()))
+		remind()
+		remind()
+		if n := lines(); n != row.want {
+			t.Errorf("%s before the end %d lines were logged; want %d", row.left, n, row.want)
+		}
+	}
+	w.advance(2 * time.Hour)
+	remind()
+	remind()
+	if n := strings.Count(w.log.String(), `"credential has ended"`); n != 1 || !strings.Contains(w.log.String(), `"level":"ERROR"`) {
+		t.Errorf("the end was logged %d times; want once, as an error", n)
+	}
+	// A new credential begins anew.
+	end = w.clock().Add(20 * day)
+	w.ends(end)
+	remind()
+	if n := lines(); n != 5 {
+		t.Errorf("%d lines; want one more for the new credential", n)
+	}
+}

@@ -1,0 +1,51 @@
+package health
+
+import (
+	"time"
+
+	"procallteams/internal/consent"
+	"procallteams/internal/settings"
+)
+
+// lastDay is the announcement from which the end of a credential is a fault: by the
+// next day both directions would stop.
+const lastDay = 1
+
+// expiring judges how near the end of the app registration's credential is. A client
+// secret whose end nobody told is a note: its last day would come without a warning.
+func expiring(now time.Time, in Input) (Finding, bool) {
+	for _, g := range in.Grants {
+		if g.Kind != consent.Admin || g.ClientID != "" && g.ClientID != in.Settings.ClientID {
+			continue
+		}
+		name := consent.CredentialName(g.CredentialKind)
+		who := "administrator"
+		next := consent.CredentialStep(consent.CredentialUse{Kind: g.CredentialKind, Ends: g.CredentialEnds}, now)
+		if in.Settings.Registration == settings.SharedRegistration && next != "" {
+			next = "Whoever hosts the bridge does this, since the app registration is theirs: " + next
+			who = "operator"
+		}
+		end := consent.EndOf(g.CredentialEnds, now)
+		switch {
+		case end.Days == 0 && g.Works() && g.CheckedAt.After(end.At):
+			return Finding{
+				Code: CredentialExpired, Title: "The end date of the " + name + " is past, yet Entra accepts it",
+				Detail: "it was to end on " + end.At.UTC().Format(time.DateOnly), Since: end.Since(),
+				NextStep: "Correct the end date on the console.", Who: who,
+			}, true
+		case end.Days == 0:
+			return Finding{
+				Code: CredentialExpired, Fault: true, Title: "The " + name + " of the app registration has ended",
+				Detail: "on " + end.At.UTC().Format(time.DateOnly) + ", " + consent.DaysLeft(end.At, now), Since: end.Since(), NextStep: next, Who: who,
+			}, true
+		case end.Near():
+			return Finding{
+				Code: CredentialExpiring, Fault: end.Days <= lastDay, Title: "The " + name + " of the app registration ends " + consent.DaysLeft(end.At, now),
+				Detail: "on " + end.At.UTC().Format("2006-01-02 15:04 UTC"), Since: end.Since(), NextStep: next, Who: who,
+			}, true
+		case next != "" && g.Works():
+			return Finding{Code: CredentialEndUnknown, Title: "Nobody told when the client secret ends", NextStep: next, Who: who}, true
+		}
+	}
+	return Finding{}, false
+}
