@@ -121,15 +121,15 @@ func TestEachClientGoesItsWay(t *testing.T) {
 func TestTheCheckSaysWhatTheProxySays(t *testing.T) {
 	p := newRefusingProxy(t)
 	c := through(t, "OUTBOUND_PROXY="+p.Listener.Addr().String())
-	if _, err := c.tryProxy(t.Context()); err == nil || !strings.Contains(err.Error(), "refuses to connect to login.contoso.test (403)") {
-		t.Errorf("tryProxy() = %v", err)
+	if _, err := c.proxyReaches(t.Context()); err == nil || !strings.Contains(err.Error(), "refuses to connect to login.contoso.test (403)") {
+		t.Errorf("proxyReaches() = %v", err)
 	}
 	for _, tt := range []struct{ setting, says string }{
 		{"OUTBOUND_PROXY=", "no proxy is set"},
 		{"OUTBOUND_PROXY_BYPASS=.contoso.test", "exceptions from the proxy"},
 	} {
-		if _, err := through(t, "OUTBOUND_PROXY=p:1", tt.setting).tryProxy(t.Context()); err == nil || !strings.Contains(err.Error(), tt.says) {
-			t.Errorf("%s: tryProxy() = %v", tt.setting, err)
+		if _, err := through(t, "OUTBOUND_PROXY=p:1", tt.setting).proxyReaches(t.Context()); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: proxyReaches() = %v", tt.setting, err)
 		}
 	}
 }

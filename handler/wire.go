@@ -163,7 +163,7 @@ func wire(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (funct
 	ledger, writer := c.ledger(), c.writer()
 	names := &usermatching.Function{Storage: c.storage, Settings: c.settings, Audit: c.storage, Now: c.now, Log: log}
 	list := &directoryfunc.Function{Storage: c.storage, Settings: c.settings, Audit: c.storage, Now: c.now, Log: log}
-	checks := c.checks()
+	chain := c.check(pusher)
 	feeds := poll.Feeds{
 		Watch: &feed.Watch[poll.View]{Read: c.view, Every: time.Second},
 		Open:  func(tenant string) feed.Reader { return c.storage.Feed(tenant) },
@@ -178,7 +178,7 @@ func wire(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (funct
 		consentCallback: consentcallback.Function{Consent: c.consent, Administrator: c.gate.AdministratorOr},
 		console: &console.Function{
 			Gate: c.gate, Setup: access.SetupCode{Code: c.setup, Tries: c.storage, Limiter: access.NewSetupLimiter(), Now: c.now},
-			SignIn: c.consent, Editor: editor, Credentials: keys, Read: reader.Read, Checks: checks,
+			SignIn: c.consent, Editor: editor, Credentials: keys, Read: reader.Read, Check: chain.Run,
 			SetClientSecret: c.credential.SetSecret, SecretFixed: !b.Overrides.ClientSecret.Empty(),
 			Probe: c.consent.ProveNow, Resume: pusher.Resume,
 			Storage: c.storage, TakeNames: names.Take, TakeUsers: list.Take,
@@ -189,7 +189,7 @@ func wire(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (funct
 		health:      c.gate.Either(access.Monitor, health.Function{Read: reader.Read, Version: version, Now: c.now}.ServeCaller),
 		integration: c.gate.Administrator(integrationfunc.Function{Editor: editor, Resume: pusher.Resume, Log: log}),
 		status: c.gate.Either(access.Monitor, status.Function{
-			Read: reader.Read, Consumers: keys.List, Checks: checks, Version: version, Warnings: b.Warnings, Outbound: status.OutboundOf(b), Now: c.now, Log: log,
+			Read: reader.Read, Consumers: keys.List, Check: chain.Run, Version: version, Warnings: b.Warnings, Outbound: status.OutboundOf(b), Now: c.now, Log: log,
 		}.ServeCaller),
 		presenceSnapshot: c.gate.Machine(access.Read, presencesnapshot.Function{Feeds: feeds, Log: log, Meter: meter}.ServeConsumer),
 		presenceChanges:  c.gate.Machine(access.Read, presencechanges.Function{Feeds: feeds, Log: log, Meter: meter}.ServeConsumer),
@@ -213,6 +213,7 @@ func wire(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (funct
 			{Name: "deliver what no wake-up announced", Do: pusher.Sweep},
 			{Name: "look at the consents", Do: c.consent.Probe},
 			{Name: "say how it stands", Do: upkeep.Standing{Read: reader.Read, Now: c.now, Log: log}.Do},
+			{Name: "announce the end of the credential", Do: c.consent.Remind},
 			{Name: "retire the previous tenant", Do: c.settings.Repair},
 			{Name: "forget old changes", Do: c.trim},
 			{Name: "forget what may not be kept", Do: (&storage.Forgetting{Settings: c.settings, Now: c.now}).Do},

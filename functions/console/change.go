@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"procallteams/functions/status"
 	"procallteams/internal/access"
 	"procallteams/internal/appcredential"
 	"procallteams/internal/consent"
@@ -80,8 +79,8 @@ func (f *Function) change(w http.ResponseWriter, r *http.Request, name string) {
 	case "push/resume":
 		flash, err = "resumed", f.resume(ctx)
 	case "check":
-		report := status.Run(ctx, f.Checks, f.Now)
-		result.Report = &report
+		f.checked(w, r)
+		return
 	default:
 		f.home(w, r, http.StatusNotFound, shown{Notice: notice{"bad", "There is no such step."}})
 		return

@@ -6,6 +6,7 @@
 //	GET  console/signin     sign in with Entra; Microsoft posts back to it
 //	POST console/<step>     one change, answered with 303 back to the page
 //	GET  console/people     who takes part, who does not, and why
+//	POST console/check      everything tried, with what was seen
 //	POST console/usermatching, console/users
 //	                        a file, answered with the page of the people
 //
@@ -29,6 +30,7 @@ import (
 	"procallteams/functions/status"
 	"procallteams/functions/usermatching"
 	"procallteams/internal/access"
+	"procallteams/internal/check"
 	"procallteams/internal/consent"
 	"procallteams/internal/host"
 	"procallteams/internal/integration"
@@ -60,7 +62,8 @@ type Function struct {
 	Editor      integration.Editor
 	Credentials access.Credentials
 	Read        func(context.Context) (report.State, error)
-	Checks      []status.Check
+	// Check tries everything that the bridge stands on.
+	Check func(context.Context) check.Report
 
 	// SetClientSecret stores the app registration's secret and when it ends. Its
 	// errors are fit to be shown. SecretFixed says that an app setting holds it.
@@ -130,6 +133,10 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/api/console?next=/api/console/people", http.StatusSeeOther)
 	case name == "people" && f.Storage != nil:
 		f.people(w, r, http.StatusOK, peopleView{})
+	case name == "check" && !signedIn:
+		http.Redirect(w, r, "/api/console?next=/api/console/check", http.StatusSeeOther)
+	case name == "check":
+		f.checking(w, r)
 	case name != "":
 		page.Render(w, http.StatusNotFound, page.Page{Title: "There is no such page", Body: page.Execute(texts, "lost", nil)})
 	case !signedIn:
@@ -246,7 +253,7 @@ func (f *Function) begin(w http.ResponseWriter, r *http.Request, who, of string)
 
 // onward is where a sign-in leads: a page of our own, else the console.
 func onward(next string) string {
-	for _, known := range []string{"/api/console/people", "/api/consent/user", "/api/consent/admin", "/api/status", "/api/integration", "/api/credentials", "/api/health"} {
+	for _, known := range []string{"/api/console/people", "/api/console/check", "/api/consent/user", "/api/consent/admin", "/api/status", "/api/integration", "/api/credentials", "/api/health"} {
 		if next == known {
 			return known
 		}

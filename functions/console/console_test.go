@@ -25,6 +25,7 @@ import (
 	"procallteams/functions/status"
 	"procallteams/internal/access"
 	"procallteams/internal/calls"
+	"procallteams/internal/check"
 	"procallteams/internal/consent"
 	"procallteams/internal/contract"
 	judging "procallteams/internal/health"
@@ -146,20 +147,23 @@ func start(t *testing.T, over settings.Overrides) *world {
 		Settings: kept.Load, Now: store.Now, Interval: 5 * time.Second,
 		Push: func(context.Context, string) (*judging.Push, error) { return &judging.Push{Position: "3.1"}, nil },
 	}
-	checks := []status.Check{
-		{Name: "Storage", Run: func(ctx context.Context) (string, error) { _, err := kept.Tenant(ctx); return "reachable", err }},
-		{Name: "Push target", Run: func(context.Context) (string, error) { return "", errors.New("connection refused") }, NextStep: "Start UCServer."},
-		{Name: "One presence", Run: func(context.Context) (string, error) { return "", status.ErrSkipped }},
+	checked := func(context.Context) check.Report {
+		return check.Report{At: w.now, Checks: []check.Result{
+			{Step: check.Storage, Title: "Storage", State: check.OK, OK: true, Detail: "settings version 3 read", Millis: 7},
+			{Step: check.UserConsent, Title: "User consent", State: check.Note, OK: true, Account: &consent.Account{ObjectID: "oid-2", Name: "Rita <Reader>"}, Detail: "token with 3 scopes"},
+			{Step: check.Push, Title: "Push to UCServer", State: check.Failed, Detail: "connection refused", Code: "push-unreachable", NextStep: "Start UCServer.", Who: "operator"},
+			{Step: check.ReadPresence, Title: "Read a presence", State: check.NotTried, Because: check.Credential, Detail: "Credential failed"},
+		}}
 	}
 	w.console = &console.Function{
-		Gate: w.gate, Setup: w.setup, Editor: editor, Credentials: issuer, Read: reader.Read, Checks: checks,
+		Gate: w.gate, Setup: w.setup, Editor: editor, Credentials: issuer, Read: reader.Read, Check: checked,
 		SetClientSecret: func(_ context.Context, value secret.Text, _ time.Time) error { w.secret = value; return nil },
 		Probe:           func(context.Context) error { return nil },
 		Resume:          func(_ context.Context, tenant string) error { w.resumed = append(w.resumed, tenant); return nil },
 		Redirects:       []string{publicURL + "/api/consent/user/callback", publicURL + "/api/consent/admin/callback"}, KeyVault: &url.URL{Scheme: "https", Host: "contoso-bridge.vault.azure.net"},
 		Now: clock, Log: log,
 	}
-	state := status.Function{Read: reader.Read, Consumers: issuer.List, Checks: checks, Version: "1.0.0", Now: clock, Log: log}
+	state := status.Function{Read: reader.Read, Consumers: issuer.List, Check: checked, Version: "1.0.0", Now: clock, Log: log}
 	beat := health.Function{Read: reader.Read, Version: "1.0.0", Now: clock}
 	h := host.New(log)
 	h.HTTP("console", "req", "console/{*page}", w.console)
@@ -275,7 +279,7 @@ func TestAnAdministratorIsLedFromTheFirstVisitToCredentials(t *testing.T) {
 	if strings.Contains(again, token) || strings.Contains(again, whsec) || strings.Contains(again, "a~secret~value") {
 		t.Error("a secret is shown twice")
 	}
-	has(t, w.post("check", url.Values{"once": {"1"}}), "Push target", "connection refused", "Start UCServer.", "reachable")
+	has(t, w.post("check", url.Values{"once": {"1"}}), "Push to UCServer", "Connection refused.", "Start UCServer.", "Settings version 3 read.", "7 ms", "Rita &lt;Reader&gt;", "Not tried, because Credential failed.", "One thing fails")
 	if answer := w.post("signout", url.Values{"once": {"1"}}); answer.Code != 303 {
 		t.Errorf("sign out = %d", answer.Code)
 	}

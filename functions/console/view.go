@@ -25,7 +25,7 @@ import (
 //go:embed console.html
 var text string
 
-var texts = page.Parse("console", text+peopleText)
+var texts = page.Parse("console", text+peopleText+checkText)
 
 // notice is one sentence at the top; Tone is ok, wait, bad or empty for none.
 type notice struct{ Tone, Text string }
@@ -35,13 +35,12 @@ type shown struct {
 	Notice     notice
 	Token      token
 	PushSecret string
-	Report     *status.Report
 	// Kept is the refused form, so that nothing must be typed again.
 	Kept url.Values
 }
 
 // made reports whether there is something that a redirect would lose.
-func (s shown) made() bool { return s.Token.Value != "" || s.PushSecret != "" || s.Report != nil }
+func (s shown) made() bool { return s.Token.Value != "" || s.PushSecret != "" }
 
 // signInWait is how long the sign-in page waits for what it stands on: a vault
 // that is silent must not hide the other way in.
@@ -307,10 +306,14 @@ func (g grant) Again() string {
 
 // Who names the account of a user consent.
 func (g grant) Who() string {
-	if g.Account.Name != "" && g.Account.UPN != "" {
-		return g.Account.Name + " (" + g.Account.UPN + ")"
+	return nameOf(g.Account)
+}
+
+func nameOf(a consent.Account) string {
+	if a.Name != "" && a.UPN != "" {
+		return a.Name + " (" + a.UPN + ")"
 	}
-	return g.Account.Name + g.Account.UPN
+	return a.Name + a.UPN
 }
 
 // Tone is the colour of the state's badge.

@@ -12,6 +12,7 @@ import (
 
 	"procallteams/internal/access"
 	"procallteams/internal/calls"
+	"procallteams/internal/check"
 	"procallteams/internal/consent"
 	"procallteams/internal/health"
 	"procallteams/internal/host"
@@ -27,12 +28,13 @@ type Function struct {
 	Read func(context.Context) (report.State, error)
 	// Consumers lists the machine credentials, for when each was last seen.
 	Consumers func(context.Context) ([]access.Credential, error)
-	Checks    []Check
-	Version   string
-	Warnings  []string // of the app settings
-	Outbound  Outbound
-	Now       func() time.Time
-	Log       *slog.Logger
+	// Check tries everything that the bridge stands on.
+	Check    func(context.Context) check.Report
+	Version  string
+	Warnings []string // of the app settings
+	Outbound Outbound
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // answer is api/openapi.yaml, Status.
@@ -139,7 +141,7 @@ func (f Function) ServeCaller(w http.ResponseWriter, r *http.Request, caller acc
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		f.show(w, r, caller.Administrator != "")
 	case r.Method == http.MethodPost && caller.Administrator != "":
-		reply.JSON(w, http.StatusOK, Run(r.Context(), f.Checks, f.Now))
+		reply.JSON(w, http.StatusOK, f.Check(r.Context()))
 	case r.Method == http.MethodPost:
 		problem.Write(w, problem.Details{
 			Type: "/problems/scope-missing", Title: "Only an administrator may run the check", Status: http.StatusForbidden,

@@ -113,6 +113,17 @@ func (c *Client) Discover(ctx context.Context, tenantOrDomain string) (Tenant, e
 	if ok && c.now().Sub(tenant.read) < metadataFor {
 		return tenant, nil
 	}
+	return c.learn(ctx, name)
+}
+
+// DiscoverNow is [Client.Discover] of a tenant's id that asks Entra, whatever is
+// known: for whoever asks whether it answers.
+func (c *Client) DiscoverNow(ctx context.Context, tenant string) (Tenant, error) {
+	return c.learn(ctx, strings.ToLower(tenant))
+}
+
+// learn asks Entra about a tenant and keeps the answer.
+func (c *Client) learn(ctx context.Context, name string) (Tenant, error) {
 	tenant, err := c.discover(ctx, name)
 	if err != nil {
 		return Tenant{}, err
