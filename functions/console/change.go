@@ -25,6 +25,7 @@ var done = map[string]notice{
 	"directions": {"ok", "Saved. Changes take effect within seconds."},
 	"push":       {"ok", "The push address is saved."},
 	"resumed":    {"ok", "Pushes go on."},
+	"authority":  {"ok", "Saved. Pushes are tried again at once."},
 	"revoked":    {"ok", "The credential is revoked. It is refused within 5 seconds."},
 }
 
@@ -76,6 +77,8 @@ func (f *Function) change(w http.ResponseWriter, r *http.Request, name string) {
 		var made secret.Text
 		made, err = f.Editor.ReplacePushSecret(ctx, who)
 		result.PushSecret = made.Reveal()
+	case "push/authority/remove":
+		flash, err = "authority", f.setAuthority(ctx, "")
 	case "push/resume":
 		flash, err = "resumed", f.resume(ctx)
 	case "check":

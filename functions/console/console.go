@@ -127,6 +127,8 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.welcome(w, r, http.StatusForbidden, notice{"bad", "Your session has ended. Sign in and repeat the change; nothing was changed."})
 	case r.Method == http.MethodPost && f.takes(name):
 		f.take(w, r, name)
+	case r.Method == http.MethodPost && name == "push/authority":
+		f.takeAuthority(w, r)
 	case r.Method == http.MethodPost:
 		f.change(w, r, name)
 	case name == "people" && !signedIn:

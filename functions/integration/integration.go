@@ -26,8 +26,8 @@ import (
 // access.Gate.Administrator.
 type Function struct {
 	Editor editing.Editor
-	// Resume lets pushes go on after the target answered 410: called when a change
-	// names the push address, also the same one again.
+	// Resume lets pushes go on after the target answered 410, or after a wait: called
+	// when a change names the push address, also the same one again, or its authority.
 	Resume func(ctx context.Context, tenant string) error
 	Log    *slog.Logger
 }
@@ -73,8 +73,9 @@ func (f Function) replace(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var named struct {
-		Version *int64  `json:"version"`
-		PushURL *string `json:"pushUrl"`
+		Version       *int64  `json:"version"`
+		PushURL       *string `json:"pushUrl"`
+		PushAuthority *string `json:"pushAuthority"`
 	}
 	edit, err := editOf(body, &named)
 	if err != nil {
@@ -92,7 +93,7 @@ func (f Function) replace(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	host.Log(r.Context(), f.Log).Info("settings changed")
-	if named.PushURL != nil && saved.PushURL != "" && saved.Tenant != "" {
+	if (named.PushURL != nil || named.PushAuthority != nil) && saved.PushURL != "" && saved.Tenant != "" {
 		if err := f.Resume(r.Context(), saved.Tenant); err != nil {
 			f.refuse(w, r, err)
 			return

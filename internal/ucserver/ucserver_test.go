@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
@@ -16,13 +17,16 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"procallteams/internal/outbound"
 	"procallteams/internal/secret"
+	"procallteams/internal/settings"
 	"procallteams/internal/ucserver"
 )
 
@@ -180,6 +184,74 @@ func TestCertificateFaultsAreFourDifferentSentences(t *testing.T) {
 			}}
 			o := client.Push(t.Context(), delivery(server.URL))
 			if o.Code != tt.code || !strings.Contains(o.Reason, tt.says) {
+				t.Errorf("outcome = %+v", o)
+			}
+		})
+	}
+}
+
+func TestAPrivateCertificateWorksOnceItsAuthorityIsGiven(t *testing.T) {
+	authority := issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "Contoso Issuing CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil)
+	local := []net.IP{net.IPv4(127, 0, 0, 1)}
+	network, err := outbound.New(outbound.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := ucserver.Client{Transport: network.Trusting}
+	for _, tt := range []struct {
+		name          string
+		leaf, trusted *tls.Certificate
+		code          string
+	}{
+		{"signed by a private authority", issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "uc"}, IPAddresses: local}, authority), authority, "tls-issuer"},
+		{"self-signed", issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "uc"}, IPAddresses: local}, nil), nil, "tls-self-signed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.TLS = &tls.Config{Certificates: []tls.Certificate{*tt.leaf}}
+			server.StartTLS()
+			defer server.Close()
+			d := delivery(server.URL)
+			if o := client.Push(t.Context(), d); o.Code != tt.code || !strings.Contains(o.Reason, "on the console, step 4") {
+				t.Errorf("before: %+v", o)
+			}
+			trusted := tt.trusted
+			if trusted == nil {
+				trusted = tt.leaf
+			}
+			d.Authority = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: trusted.Certificate[0]}))
+			if o := client.Push(t.Context(), d); o.Result != ucserver.Delivered {
+				t.Errorf("after: %+v", o)
+			}
+		})
+	}
+}
+
+func TestWhatStandsInTheWayOfAPushIsNamed(t *testing.T) {
+	proxy, err := settings.ParseProxy("192.168.1.253:1234")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Source = "msteams.cfg"
+	for _, tt := range []struct {
+		name  string
+		proxy settings.Proxy
+		code  string
+		says  string
+	}{
+		{"a proxy that does not answer", proxy, "proxy-private", "the push does not get out: the proxy 192.168.1.253:1234 (msteams.cfg) does not answer"},
+		{"an address that the cloud can't reach", settings.Proxy{}, "push-private", "or let the connector poll"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			network, err := outbound.New(outbound.Config{Proxy: tt.proxy, Dial: func(_ context.Context, network, _ string) (net.Conn, error) {
+				return nil, &net.OpError{Op: "dial", Net: network, Addr: &net.TCPAddr{IP: net.IPv4(192, 168, 1, 253)}, Err: os.ErrDeadlineExceeded}
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := ucserver.Client{Transport: network.Trusting}.Push(t.Context(), delivery("https://uc.contoso.local/push?key=s3cret"))
+			if o.Result != ucserver.Later || o.Code != tt.code || !strings.Contains(o.Reason, tt.says) || strings.Contains(o.Reason, "s3cret") {
 				t.Errorf("outcome = %+v", o)
 			}
 		})
