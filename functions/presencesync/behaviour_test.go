@@ -44,6 +44,7 @@ type office struct {
 	sync    *presencesync.Function
 	people  *directorysync.Function
 	tokens  *tokens
+	verify  func(token string) (simulated.Caller, error) // of Graph; nil knows those of tokens
 	names   string
 	now     time.Time
 	logs    strings.Builder
@@ -77,6 +78,9 @@ func newOffice(t testing.TB) *office {
 	}
 	o.teams = simulated.New(simulated.Config{Seed: 3, Now: func() time.Time { return o.now }, Settings: simulated.Settings{PresenceLimit: -1, IdentityLimit: -1},
 		VerifyToken: func(text string) (simulated.Caller, error) {
+			if o.verify != nil {
+				return o.verify(text)
+			}
 			if text == "user-token" {
 				return simulated.Caller{TenantID: o.tenant, AppID: "a", ObjectID: "o", Scopes: []string{"Presence.Read.All", "User.ReadBasic.All"}}, nil
 			}
