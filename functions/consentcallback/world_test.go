@@ -62,6 +62,7 @@ type world struct {
 	transport             *http.Client
 	public                *url.URL
 	store                 *storage.Storage
+	rows                  consent.Grants // in store, unless a test keeps them elsewhere
 	secrets               *keyvault.Vault
 	integration           settings.Integration
 	log                   *lockedBuffer
@@ -126,11 +127,17 @@ func must(t *testing.T, err error) {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldWith(t, signingKeys())
+}
+
+// newWorldWith is [newWorld] with other keys of Entra's.
+func newWorldWith(t *testing.T, keys []*rsa.PrivateKey) *world {
+	t.Helper()
 	w := &world{
 		t: t, now: time.Now().UTC().Truncate(time.Second), log: &lockedBuffer{},
 		tenant: uuid.NewString(), client: uuid.NewString(), admin: uuid.NewString(), reader: uuid.NewString(), second: uuid.NewString(),
 	}
-	sim, err := devEntra.New(devEntra.Config{Now: w.clock, Keys: signingKeys()})
+	sim, err := devEntra.New(devEntra.Config{Now: w.clock, Keys: keys})
 	must(t, err)
 	w.entra = sim
 	back := httptest.NewTLSServer(sim)
@@ -178,6 +185,7 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	w.store, err = storage.Open(settings.Storage{ConnectionString: secret.New(azurite.ForTest(t).ConnectionString())}, nil, nil)
 	must(t, err)
+	w.rows = storage.Grants{Storage: w.store}
 	w.public, err = url.Parse(public)
 	must(t, err)
 	w.integration = settings.Integration{Tenant: w.tenant, ClientID: w.client, TeamsToProCall: settings.Everyone, ProCallToTeams: settings.Everyone}
@@ -214,7 +222,7 @@ func (w *world) process(authority string) *consent.Service {
 	})
 	return consent.New(consent.Config{
 		Settings: w, Addresses: client, Issuer: w.credential, Vault: w.secrets,
-		Grants: storage.Grants{Storage: w.store}, Flows: storage.Flows{Storage: w.store},
+		Grants: w.rows, Flows: storage.Flows{Storage: w.store},
 		Read:   func(_ context.Context, token secret.Text) (int, error) { return w.graph(token), nil },
 		Public: w.public, Administrator: access.AdministratorFrom,
 		Audit: func(ctx context.Context, tenant, who, what string, fields ...string) error {
@@ -419,7 +427,7 @@ func (w *world) consentAdmin() (int, string) {
 
 func (w *world) grants() []consent.Grant {
 	w.t.Helper()
-	grants, err := storage.Grants{Storage: w.store}.Grants(w.t.Context(), w.tenant)
+	grants, err := w.rows.Grants(w.t.Context(), w.tenant)
 	must(w.t, err)
 	return grants
 }
