@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,44 @@ func TestAConsentJustGivenIsLookedForSoonAndThenSlower(t *testing.T) {
 		if looked[i] != want[i] {
 			t.Fatalf("looked at %v; want %v", looked, want)
 		}
+	}
+}
+
+func TestAConsentIsProvenAsOftenAsTheSettingSays(t *testing.T) {
+	for every, want := range map[time.Duration]int{time.Minute: 60, 5 * time.Minute: 12, time.Hour: 1} {
+		g, looked := Grant{Kind: Admin, State: Granted, CheckedAt: noon}, 0
+		for minute := range 60 { // upkeep's turns, each a little early
+			if now := noon.Add(time.Duration(minute+1)*time.Minute - 2*time.Second); g.due(now, every) {
+				g.CheckedAt = now
+				looked++
+			}
+		}
+		if looked != want {
+			t.Errorf("every %s: looked %d times in an hour; want %d", every, looked, want)
+		}
+	}
+}
+
+func TestTheHistoryIsBoundedAndKeepsTheNewest(t *testing.T) {
+	g := Grant{Kind: User}
+	for i := range 30 {
+		state, w := Granted, why{}
+		if i%2 == 1 {
+			state, w = Reauthorize, why{code: "AADSTS" + strconv.Itoa(50000+i), trace: "trace-" + strconv.Itoa(i)}
+		}
+		g.enter(state, noon.Add(time.Duration(i)*time.Minute), w)
+		g.enter(state, noon.Add(time.Duration(i)*time.Minute+time.Second), w) // found again: no new line
+	}
+	if n := len(g.History); n != maxHistory {
+		t.Fatalf("%d lines; want %d", n, maxHistory)
+	}
+	last := Transition{At: noon.Add(29 * time.Minute), From: Granted, To: Reauthorize, Code: "AADSTS50029", TraceID: "trace-29"}
+	if g.latest() != last || g.History[0].At != noon.Add(10*time.Minute) {
+		t.Errorf("from %+v to %+v", g.History[0], g.latest())
+	}
+	g.enter(Reauthorize, noon.Add(time.Hour), why{code: "AADSTS50057", trace: "other"})
+	if want := (Transition{At: noon.Add(time.Hour), From: Reauthorize, To: Reauthorize, Code: "AADSTS50057", TraceID: "other"}); g.latest() != want || g.Since != noon.Add(29*time.Minute) {
+		t.Errorf("another code: %+v since %s", g.latest(), g.Since)
 	}
 }
 
