@@ -16,10 +16,17 @@ import (
 // replication is how long Entra may take until it knows a new federated credential.
 const replication = 10 * time.Minute
 
-// mismatches are the parts of a federated credential, by the number that says which
-// one does not fit (Microsoft identity platform: error codes, and captures of real
-// answers).
-var mismatches = map[int]string{700211: "issuer", 700212: "audience", 700213: "subject", 7002137: "issuer", 7002138: "subject", 70021: ""}
+// mismatches say which part of a federated credential does not fit (Microsoft
+// identity platform: error codes, and captures of real answers).
+var mismatches = map[int]string{
+	700211: "no federated credential of the app registration has the issuer of the bridge's managed identity",
+	700213: "no federated credential of the app registration has the subject of the bridge's managed identity",
+	700212: "no federated credential of the app registration has the audience of the bridge's managed identity",
+	// The answer does not say which of the two.
+	7002137: "the issuer or the audience of the app registration's federated credential differs in upper and lower case",
+	7002138: "the subject of the app registration's federated credential differs in upper and lower case",
+	70021:   "no federated credential of the app registration fits the bridge's managed identity",
+}
 
 // explain says of a refused credential what an administrator compares and changes.
 // An end and a clock that is wrong are named by those who know.
@@ -81,13 +88,9 @@ func (i *Issuer) explainFederated(app consent.App, p proof, e *aadsts.Error) {
 	e.Cause = "the app registration does not trust the bridge's managed identity"
 	e.Step = "Compare the federated credential of the app registration, letter by letter: " + p.trust.String() + "."
 	mismatch := false
-	for number, part := range mismatches {
-		if !e.Has(number) {
-			continue
-		}
-		mismatch = true
-		if part != "" {
-			e.Cause = "no federated credential of the app registration has the " + part + " of the bridge's managed identity"
+	for number, cause := range mismatches {
+		if e.Has(number) {
+			e.Cause, mismatch = cause, true
 		}
 	}
 	switch {

@@ -81,26 +81,10 @@ func parse(text string) ([]*x509.Certificate, any, error) {
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
 		return nil, nil, errors.New("is protected by a password: import it into Key Vault as a certificate, which removes it")
-	case err != nil && withoutKey(data):
-		return nil, nil, errors.New(noKey)
 	case err != nil:
-		return nil, nil, errors.New("can't be read as PKCS #12")
+		return nil, nil, errors.New("can't be read as PKCS #12, or " + noKey)
 	}
 	return append(chain, leaf), key, nil
-}
-
-// withoutKey reports whether PKCS #12 data holds certificates alone.
-func withoutKey(data []byte) bool {
-	blocks, err := pkcs12.ToPEM(data, "") //nolint:staticcheck // the one call that reads any content
-	if err != nil {
-		return false
-	}
-	for _, block := range blocks {
-		if block.Type == "PRIVATE KEY" {
-			return false
-		}
-	}
-	return len(blocks) > 0
 }
 
 func leafOf(chain []*x509.Certificate, key *rsa.PrivateKey) *x509.Certificate {
