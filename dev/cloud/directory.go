@@ -25,8 +25,12 @@ var foreign = struct {
 	entra.User{TenantID: "fab00000-0000-4000-8000-000000000001", ObjectID: "fab00000-0000-4000-8000-000000000101", UPN: "eva.extern@fabrikam.com", Name: "Eva Extern"},
 }
 
-// bridgeIdentity is the managed identity that the handler runs with.
-const bridgeIdentity = "c0470500-0000-4000-8000-0000000000bb"
+// The user-assigned managed identity that the handler runs with: its client id and
+// its object id, which the app registration trusts.
+const (
+	bridgeIdentity  = "c0470500-0000-4000-8000-0000000000bb"
+	bridgePrincipal = "c0470500-0000-4000-8000-0000000000cc"
+)
 
 // Account is somebody who can sign in on the simulated pages.
 type Account struct {
@@ -48,7 +52,7 @@ var (
 )
 
 // populate makes one tenant in Entra and Graph: accounts that sign in, the app
-// registration with its redirect URIs and secret, and the users who move.
+// registration with its redirect URIs and credentials, and the users who move.
 func (c *Cloud) populate(o Options) error {
 	c.Accounts = accounts
 	c.ClientSecret = "local~" + rand.Text()
@@ -87,11 +91,13 @@ func (c *Cloud) populate(o Options) error {
 			c.URL + "/api/console/signin",
 		},
 		Delegated: delegated, Application: application,
+		// As the console tells an administrator to enter it.
+		Federated: []entra.Federated{{Issuer: c.entraURL + "/" + TenantID + "/v2.0", Subject: bridgePrincipal, Audience: entra.ExchangeAudience}},
 	})
 	if err != nil {
 		return err
 	}
-	if err := c.Entra.AddIdentity(entra.Identity{TenantID: TenantID, ClientID: bridgeIdentity, ObjectID: bridgeIdentity, System: true}); err != nil {
+	if err := c.Entra.AddIdentity(entra.Identity{TenantID: TenantID, ClientID: bridgeIdentity, ObjectID: bridgePrincipal}); err != nil {
 		return fmt.Errorf("give the bridge an identity: %w", err)
 	}
 	return nil

@@ -30,7 +30,7 @@ func (c *Cloud) Guide(ctx context.Context, prepared bool) string {
 	} else {
 		line("     tenant           %s", Domain)
 		line("     application id   %s", ClientID)
-		line("     client secret    %s", c.ClientSecret)
+		line("     credential       the managed identity: nothing to enter (a client secret works too: %s)", c.ClientSecret)
 		line("     push address     %s", c.PushURL)
 		line("     both consents    sign in as %s", c.Accounts[0].UPN)
 		line("                %s/connect   takes the push secret and the credential that the console shows", c.UCServerPage)

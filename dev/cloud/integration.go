@@ -35,9 +35,10 @@ func (c *Cloud) Integrate(ctx context.Context) (*Integration, error) {
 	return i, nil
 }
 
-// Prepare signs in with the set-up code, enters tenant, application and secret,
-// switches everyone on, makes a credential for UCServer, and enters the push
-// address there and the push secret here. Only the consents are left.
+// Prepare signs in with the set-up code, enters tenant and application, whose
+// credential is the managed identity, switches everyone on, makes a credential for
+// UCServer, and enters the push address there and the push secret here. Only the
+// consents are left.
 func (c *Cloud) Prepare(ctx context.Context) (*Integration, error) {
 	b := NewBrowser(nil)
 	if err := c.signIn(ctx, b); err != nil {
@@ -99,7 +100,7 @@ func (c *Cloud) register(ctx context.Context, b *Browser) error {
 	if err != nil {
 		return err
 	}
-	page, err = b.Fill(ctx, page, url.Values{"tenant": {Domain}, "clientId": {ClientID}, "clientSecret": {c.ClientSecret}})
+	page, err = b.Fill(ctx, page, url.Values{"tenant": {Domain}, "clientId": {ClientID}})
 	if err != nil {
 		return fmt.Errorf("enter the app registration: %w", err)
 	}

@@ -130,8 +130,10 @@ func (c *Cloud) settings(o Options, storage string) (map[string]string, error) {
 		"GRAPH_ENDPOINT":           c.graphURL,
 		"PRESENCE_SYNC_SCHEDULE":   schedule,
 		"SSL_CERT_FILE":            ca,
-		"IDENTITY_ENDPOINT":        c.EntraPages + "/msi/token",
-		"IDENTITY_HEADER":          c.Entra.IdentityHeader(),
+		// The app registration trusts it, so that no secret is needed.
+		"MANAGED_IDENTITY_CLIENT_ID": bridgeIdentity,
+		"IDENTITY_ENDPOINT":          c.EntraPages + "/msi/token",
+		"IDENTITY_HEADER":            c.Entra.IdentityHeader(),
 	}
 	maps.Copy(env, o.Settings)
 	return env, nil

@@ -6,10 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"procallteams/internal/access"
-	"procallteams/internal/appcredential"
 	"procallteams/internal/consent"
 	"procallteams/internal/host"
 	"procallteams/internal/integration"
@@ -22,6 +20,7 @@ import (
 var done = map[string]notice{
 	"app":        {"ok", "The app registration is saved."},
 	"secret":     {"ok", "The client secret is stored in Key Vault."},
+	"ends":       {"ok", "The client secret's end date is stored in Key Vault."},
 	"directions": {"ok", "Saved. Changes take effect within seconds."},
 	"push":       {"ok", "The push address is saved."},
 	"resumed":    {"ok", "Pushes go on."},
@@ -103,31 +102,6 @@ func (f *Function) change(w http.ResponseWriter, r *http.Request, name string) {
 	}
 }
 
-// saveApp stores tenant, client id and client secret, as far as they are given.
-func (f *Function) saveApp(ctx context.Context, who string, form url.Values) (string, error) {
-	text := strings.TrimSpace(form.Get("clientSecret"))
-	saved, _, err := f.Editor.Change(ctx, who, -1, func(i *settings.Integration) {
-		i.Tenant, i.ClientID, i.Credential = form.Get("tenant"), form.Get("clientId"), settings.SecretInKeyVault
-	})
-	if err != nil || text == "" {
-		return "app", err
-	}
-	if err := f.Editor.Audit.Record(ctx, saved.Tenant, access.Change{Who: who, What: "client secret replaced", At: f.Now()}); err != nil {
-		return "", err
-	}
-	if err := f.SetClientSecret(ctx, secret.New(text), time.Time{}); err != nil {
-		return "", err
-	}
-	// A fresh token shows at once whether Entra accepts the secret; upkeep looks
-	// again anyway.
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	if err := f.Probe(ctx); err != nil {
-		host.Log(ctx, f.Log).Warn("probe after a new client secret", "error", err.Error())
-	}
-	return "secret", nil
-}
-
 // directionsOf applies the form of step 3: boxes that are not ticked are absent.
 func directionsOf(form url.Values) func(*settings.Integration) {
 	of := func(name string) settings.Participation { return settings.By(posted(name, form)) }
@@ -173,13 +147,12 @@ func (f *Function) resume(ctx context.Context) error {
 // refuse shows the page with what stands against the change, and what to do.
 func (f *Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	text, code := "", http.StatusUnprocessableEntity
-	_, badSecret := errors.AsType[*appcredential.SecretError](err)
 	_, unset := errors.AsType[*consent.UnsetError](err)
 	own, isOwn := errors.AsType[refusal](err)
 	switch {
 	case isOwn:
 		text = own.text
-	case badSecret || unset:
+	case unset:
 		text = err.Error()
 	case errors.Is(err, access.ErrUnknown):
 		text = "There is no such credential any more."

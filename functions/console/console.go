@@ -65,10 +65,10 @@ type Function struct {
 	// Check tries everything that the bridge stands on.
 	Check func(context.Context) check.Report
 
-	// SetClientSecret stores the app registration's secret and when it ends. Its
-	// errors are fit to be shown. SecretFixed says that an app setting holds it.
-	SetClientSecret func(ctx context.Context, value secret.Text, ends time.Time) error
-	SecretFixed     bool
+	// App is what proves the app registration. SecretFixed says that an app setting
+	// holds its secret.
+	App         AppCredential
+	SecretFixed bool
 	// Probe looks at the admin consent now instead of within a minute.
 	Probe func(context.Context) error
 	// Resume lets pushes go on after a 410.

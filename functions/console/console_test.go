@@ -24,6 +24,7 @@ import (
 	integrationapi "procallteams/functions/integration"
 	"procallteams/functions/status"
 	"procallteams/internal/access"
+	"procallteams/internal/appcredential"
 	"procallteams/internal/calls"
 	"procallteams/internal/check"
 	"procallteams/internal/consent"
@@ -101,7 +102,10 @@ type world struct {
 	console *console.Function
 	handler http.Handler
 	cookie  *http.Cookie
-	secret  secret.Text // the client secret that was stored
+	secret  secret.Text         // the client secret that was stored
+	ends    time.Time           // of that secret
+	trust   appcredential.Trust // zero: there is no managed identity
+	probed  int
 	over    settings.Overrides
 	resumed []string // tenants whose pushes were switched on again
 	told    []string // tenants whose settings were changed
@@ -157,10 +161,10 @@ func start(t *testing.T, over settings.Overrides) *world {
 	}
 	w.console = &console.Function{
 		Gate: w.gate, Setup: w.setup, Editor: editor, Credentials: issuer, Read: reader.Read, Check: checked,
-		SetClientSecret: func(_ context.Context, value secret.Text, _ time.Time) error { w.secret = value; return nil },
-		Probe:           func(context.Context) error { return nil },
-		Resume:          func(_ context.Context, tenant string) error { w.resumed = append(w.resumed, tenant); return nil },
-		Redirects:       []string{publicURL + "/api/consent/user/callback", publicURL + "/api/consent/admin/callback"}, KeyVault: &url.URL{Scheme: "https", Host: "contoso-bridge.vault.azure.net"},
+		App:       w,
+		Probe:     func(context.Context) error { w.probed++; return nil },
+		Resume:    func(_ context.Context, tenant string) error { w.resumed = append(w.resumed, tenant); return nil },
+		Redirects: []string{publicURL + "/api/consent/user/callback", publicURL + "/api/consent/admin/callback"}, KeyVault: &url.URL{Scheme: "https", Host: "contoso-bridge.vault.azure.net"},
 		Now: clock, Log: log,
 	}
 	state := status.Function{Read: reader.Read, Consumers: issuer.List, Check: checked, Version: "1.0.0", Now: clock, Log: log}

@@ -25,7 +25,7 @@ import (
 //go:embed console.html
 var text string
 
-var texts = page.Parse("console", text+peopleText+checkText)
+var texts = page.Parse("console", text+peopleText+checkText+appText)
 
 // notice is one sentence at the top; Tone is ok, wait, bad or empty for none.
 type notice struct{ Tone, Text string }
@@ -107,6 +107,7 @@ type view struct {
 	ClientID   string
 	PushURL    string
 	HasSecret  bool // a client secret comes from an app setting
+	Credential credentialForm
 	Ticked     map[string]bool
 	Rules      []rulesForm
 	People     bool // there is a page of the people
@@ -141,6 +142,7 @@ func (f *Function) home(w http.ResponseWriter, r *http.Request, code int, s show
 		return
 	}
 	v := f.view(state, machines, s)
+	v.Credential = f.credentialForm(r.Context(), state, s.Kept)
 	p := page.Page{Title: "Teams and ProCall", User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "home", v)}
 	if !s.made() && s.Notice.Tone != "bad" {
 		p.Refresh = refresh(v)
