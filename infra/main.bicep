@@ -47,6 +47,16 @@ type registrationOptions = {
   clientId: string
 }
 
+@description('A proxy between the app and the outside.')
+type proxyOptions = {
+  @description('Address, such as http://proxy.contoso.com:3128. Never with a password: that lies in the vault as proxy-password.')
+  address: string
+  @description('Hosts, .suffixes and ranges that are reached without it, separated by commas.')
+  bypass: string?
+  @description('File in the package with the certificates (PEM) of a proxy that looks into TLS.')
+  caFile: string?
+}
+
 @description('Begins every name that people see. Lower-case letters, digits and hyphens, a letter first.')
 @minLength(2)
 @maxLength(18)
@@ -65,7 +75,12 @@ param cloud 'public' | 'usgov' | 'usgovdod' = 'public'
 param plan 'flex' | 'premium' = 'flex'
 
 @description('Groups of functions that never sleep (Flex Consumption). Without them a quiet queue function may take two minutes to wake, and a call is seen that much later.')
-param alwaysReady alwaysReadyGroup[] = []
+param alwaysReady alwaysReadyGroup[] = [
+  { name: 'http', instanceCount: 1 }
+  { name: 'function:presencesync', instanceCount: 1 }
+  { name: 'function:presencepush', instanceCount: 1 }
+  { name: 'function:presenceset', instanceCount: 1 }
+]
 
 @description('Memory of one instance in MB (Flex Consumption): 512 is enough for ten thousand users, 2048 for a hundred thousand.')
 param instanceMemoryMB 512 | 2048 | 4096 = 512
@@ -99,6 +114,9 @@ param registration registrationOptions?
 @description('Address that presences are pushed to. Left out: it is entered on the console, or UCServer polls.')
 param ucserverPushUrl string?
 
+@description('Proxy. Left out: there is none.')
+param proxy proxyOptions?
+
 @description('Network.')
 param network networkOptions = { kind: 'none' }
 
@@ -113,10 +131,6 @@ param actionGroupIds string[] = []
 
 @description('Address of docs/operations.md that alerts link to.')
 param runbookUrl string = 'docs/operations.md'
-
-@description('Seconds without a poll until that is an alert, where UCServer polls. Known to ten minutes.')
-@minValue(1200)
-param pollSilenceSeconds int = 1800
 
 @description('Days that log lines are kept.')
 @minValue(30)
@@ -272,11 +286,14 @@ var storageByAddress = {
   AzureWebJobsStorage__queueServiceUri: storage.outputs.endpoints.queue
   AzureWebJobsStorage__tableServiceUri: storage.outputs.endpoints.table
 }
-var given = {
-  TEAMS_TENANT_ID: registration.?tenantId
-  TEAMS_CLIENT_ID: registration.?clientId
-  UCSERVER_PUSH_URL: ucserverPushUrl
-}
+// Only what is given: an empty setting would win over the console.
+var given = union(
+  registration == null ? {} : { TEAMS_TENANT_ID: registration!.tenantId, TEAMS_CLIENT_ID: registration!.clientId },
+  ucserverPushUrl == null ? {} : { UCSERVER_PUSH_URL: ucserverPushUrl! },
+  proxy == null ? {} : { OUTBOUND_PROXY: proxy!.address },
+  proxy.?bypass == null ? {} : { OUTBOUND_PROXY_BYPASS: proxy!.bypass! },
+  proxy.?caFile == null ? {} : { OUTBOUND_CA_FILE: proxy!.caFile! }
+)
 
 module app 'modules/app.bicep' = {
   params: {
@@ -325,7 +342,6 @@ module alerts 'modules/alerts.bicep' = {
     emails: alertEmails
     moreActionGroupIds: actionGroupIds
     runbookUrl: runbookUrl
-    pollSilenceSeconds: pollSilenceSeconds
   }
 }
 

@@ -21,10 +21,6 @@ param moreActionGroupIds string[]
 @description('Address of docs/operations.md; each alert links to its section there.')
 param runbookUrl string
 
-@description('Seconds without a poll until that is told, where UCServer polls. Known to ten minutes.')
-@minValue(1200)
-param pollSilenceSeconds int
-
 type rule = {
   name: string
   title: string
@@ -52,7 +48,7 @@ func found(codes string[]) string =>
   format(
     '''
 | where msg == "finding"
-| extend code = tostring(line.code), title = tostring(line.title)
+| extend code = tostring(line.code), heading = tostring(line["title"])
 | where code in ({0})
 ''',
     '"${join(codes, '", "')}"'
@@ -62,6 +58,7 @@ var consents = ['authorization-required-read', 'authorization-required-write']
 var reading = ['stale', 'no-sync']
 var pushing = ['push-failing', 'push-behind', 'push-stopped']
 var writing = ['writes-failing', 'writes-behind', 'reporter-silent']
+var alone = ['poison-messages', 'throttled', 'nobody-polls', 'credential-expiring']
 
 var rules rule[] = [
   {
@@ -98,7 +95,7 @@ var rules rule[] = [
     window: 'PT15M'
     rows: 5
     sections: consents
-    by: ['code', 'title']
+    by: ['code', 'heading']
   }
   {
     name: 'sync-stale'
@@ -109,7 +106,7 @@ var rules rule[] = [
     window: 'PT15M'
     rows: 5
     sections: reading
-    by: ['code', 'title']
+    by: ['code', 'heading']
   }
   {
     name: 'push-stale'
@@ -120,7 +117,7 @@ var rules rule[] = [
     window: 'PT15M'
     rows: 5
     sections: pushing
-    by: ['code', 'title']
+    by: ['code', 'heading']
   }
   {
     name: 'writes-failing'
@@ -131,7 +128,7 @@ var rules rule[] = [
     window: 'PT15M'
     rows: 5
     sections: writing
-    by: ['code', 'title']
+    by: ['code', 'heading']
   }
   {
     name: 'other-fault'
@@ -140,27 +137,25 @@ var rules rule[] = [
     query: format(
       '''
 | where msg == "finding" and tobool(line.fault)
-| extend code = tostring(line.code), title = tostring(line.title)
+| extend code = tostring(line.code), heading = tostring(line["title"])
 | where code !in ({0})
 ''',
-      '"${join(concat(consents, reading, pushing, writing), '", "')}"'
+      '"${join(concat(consents, reading, pushing, writing, alone), '", "')}"'
     )
     every: 'PT15M'
     window: 'PT15M'
     rows: 5
     sections: ['other-fault']
-    by: ['code', 'title']
+    by: ['code', 'heading']
   }
   {
     name: 'poison-messages'
     title: 'Messages lie in a poison queue'
     severity: 2
-    query: '''
-| where msg == "state" and tolong(line.poisoned) > 0
-'''
+    query: found(['poison-messages'])
     every: 'PT15M'
     window: 'PT15M'
-    rows: 1
+    rows: 3
     sections: ['poison-messages']
     by: []
   }
@@ -192,13 +187,7 @@ var rules rule[] = [
     name: 'nobody-polls'
     title: 'Nobody polls, and nothing is pushed'
     severity: 2
-    query: format(
-      '''
-| where msg == "state" and tostring(line.teamsToProCall) == "working"
-| where isnull(tolong(line.pushBehind)) and tolong(line.pollSeconds) > {0}
-''',
-      string(pollSilenceSeconds)
-    )
+    query: found(['nobody-polls'])
     every: 'PT15M'
     window: 'PT15M'
     rows: 5
@@ -214,7 +203,7 @@ var rules rule[] = [
     window: 'PT1H'
     rows: 30
     sections: ['credential-expiring']
-    by: ['title']
+    by: ['heading']
   }
 ]
 

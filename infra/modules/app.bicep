@@ -80,7 +80,7 @@ param identityId string
 @description('Address of the container where the package lies.')
 param packageContainerUrl string
 
-@description('App settings of the bridge, null for those left out. What the plan itself needs is added here.')
+@description('App settings of the bridge. What the plan itself needs is added here.')
 param settings object
 
 @description('Resource id of the subnet that the app lives in. Null: in none.')
@@ -102,10 +102,7 @@ var premiumSettings = {
 
 var common = {
   minTlsVersion: '1.2'
-  appSettings: map(filter(items(union(settings, isFlex ? {} : premiumSettings)), s => s.value != null), s => {
-    name: s.key
-    value: s.value
-  })
+  appSettings: map(items(union(settings, isFlex ? {} : premiumSettings)), s => { name: s.key, value: s.value })
   ipSecurityRestrictionsDefaultAction: empty(allowedAddresses) ? 'Allow' : 'Deny'
   ipSecurityRestrictions: map(range(0, length(allowedAddresses)), i => {
     name: 'allowed-${i}'

@@ -94,10 +94,10 @@ var page = {
       lines,
       '''
 | where msg == "finding"
-| summarize first = min(timestamp), last = max(timestamp), minutes = count(), arg_max(timestamp, line)
+| summarize since = min(timestamp), until = max(timestamp), minutes = count(), arg_max(timestamp, line)
     by code = tostring(line.code), fault = tobool(line.fault)
-| project code, fault, title = tostring(line.title), detail = tostring(line.detail), first, last, minutes, who = tostring(line.who)
-| order by fault desc, last desc
+| project code, fault, finding = tostring(line["title"]), detail = tostring(line.detail), since, until, minutes, who = tostring(line.who)
+| order by fault desc, until desc
 '''
     )
     ask(
@@ -184,7 +184,7 @@ var page = {
       '''
 | where msg == "sync"
 | summarize users = max(tolong(line.users)), unmatched = max(tolong(line.unmatched)), ambiguous = max(tolong(line.ambiguous)),
-    missing = max(tolong(line.missing))
+    absent = max(tolong(line["missing"]))
     by bin(timestamp, 15m)
 '''
     )
@@ -194,7 +194,7 @@ var page = {
       lines,
       '''
 | where tostring(line.level) in ("WARN", "ERROR")
-| summarize lines = count(), first = min(timestamp), last = max(timestamp), example = take_any(tostring(line.error))
+| summarize lines = count(), since = min(timestamp), until = max(timestamp), example = take_any(tostring(line.error))
     by msg, function = tostring(line["function"])
 | order by lines desc
 '''

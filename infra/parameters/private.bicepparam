@@ -2,12 +2,6 @@
 // app sends comes from one address, and who touches storage is written down.
 using '../main.bicep'
 
-param alwaysReady = [
-  { name: 'http', instanceCount: 1 }
-  { name: 'function:presencesync', instanceCount: 1 }
-  { name: 'function:presencepush', instanceCount: 1 }
-  { name: 'function:presenceset', instanceCount: 1 }
-]
 param network = {
   kind: 'new'
   addressPrefix: '10.80.0.0/24'

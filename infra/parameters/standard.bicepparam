@@ -1,10 +1,5 @@
-// Presence within seconds: what works for UCServer never sleeps.
+// Presence within seconds: what works for UCServer never sleeps. The template's own
+// defaults, and what the button deploys.
 using '../main.bicep'
 
-param alwaysReady = [
-  { name: 'http', instanceCount: 1 }
-  { name: 'function:presencesync', instanceCount: 1 }
-  { name: 'function:presencepush', instanceCount: 1 }
-  { name: 'function:presenceset', instanceCount: 1 }
-]
 param alertEmails = filter(split(readEnvironmentVariable('BRIDGE_ALERT_EMAILS', ''), ','), address => !empty(address))
