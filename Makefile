@@ -32,6 +32,7 @@ check: ## the checks of test that need no running service
 	$(GO) mod tidy -diff
 	$(TOOL) staticcheck ./...
 	$(TOOL) actionlint
+	@$(GO) test -v -run TestThereIsACompiler ./infra | grep 'NOT COMPILED' || true
 
 build: ## lay out dist/ as the Functions host wants it
 	$(GO) run ./internal/cmd/dist

@@ -1,0 +1,205 @@
+package infra_test
+
+import (
+	"encoding/json"
+	"io/fs"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Findings of the linter, warnings too, are what deployments fails with.
+func TestTemplatesAreFormatted(t *testing.T) {
+	run := compiler(t)
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(".")); err != nil {
+		t.Fatal(err)
+	}
+	for _, extension := range []string{"bicep", "bicepparam"} {
+		if out, findings := run("format", "--pattern", copied+"/**/*."+extension); out+findings != "" {
+			t.Fatalf("bicep format: %s%s", out, findings)
+		}
+	}
+	formatted, files := os.DirFS(copied), 0
+	err := fs.WalkDir(formatted, ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.Contains(path, ".bicep") {
+			return err
+		}
+		files++
+		want, err := fs.ReadFile(formatted, path)
+		if err != nil {
+			return err
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Errorf("%s: run bicep format (-formatted +file):\n%s", path, diff)
+		}
+		return nil
+	})
+	if err != nil || files < 15 {
+		t.Errorf("%d files, %v", files, err)
+	}
+}
+
+// The compiler ignores a rule or level of bicepconfig.json that it does not know, so each
+// rule there has to find the fault that testdata/bad.bicep made for it.
+func TestEveryRuleOfTheLinterStopsABadTemplate(t *testing.T) {
+	run := compiler(t)
+	var config struct {
+		Analyzers struct {
+			Core struct {
+				Rules map[string]struct{ Level string }
+			}
+		}
+	}
+	text, err := os.ReadFile("bicepconfig.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &config); err != nil {
+		t.Fatal(err)
+	}
+	out, findings := run("lint", "testdata/bad.bicep", "--no-restore")
+	if len(config.Analyzers.Core.Rules) < 20 {
+		t.Errorf("only %d rules", len(config.Analyzers.Core.Rules))
+	}
+	for rule := range config.Analyzers.Core.Rules {
+		if !strings.Contains(out+findings, "Error "+rule+":") {
+			t.Errorf("rule %s finds nothing in testdata/bad.bicep", rule)
+		}
+	}
+}
+
+// allowed are the resource types, each with the one version that the Azure Verified
+// Modules use too: a version that the compiler knows need not be in every region.
+var allowed = map[string]string{
+	"Microsoft.Authorization/roleAssignments":                   "2022-04-01",
+	"Microsoft.Insights/actionGroups":                           "2023-01-01",
+	"Microsoft.Insights/components":                             "2020-02-02",
+	"Microsoft.Insights/diagnosticSettings":                     "2021-05-01-preview",
+	"Microsoft.Insights/scheduledQueryRules":                    "2023-12-01",
+	"Microsoft.Insights/workbooks":                              "2023-06-01",
+	"Microsoft.KeyVault/vaults":                                 "2025-05-01",
+	"Microsoft.ManagedIdentity/userAssignedIdentities":          "2024-11-30",
+	"Microsoft.Network/natGateways":                             "2025-05-01",
+	"Microsoft.Network/privateDnsZones":                         "2024-06-01",
+	"Microsoft.Network/privateDnsZones/virtualNetworkLinks":     "2024-06-01",
+	"Microsoft.Network/privateEndpoints":                        "2025-05-01",
+	"Microsoft.Network/privateEndpoints/privateDnsZoneGroups":   "2025-05-01",
+	"Microsoft.Network/publicIPAddresses":                       "2025-05-01",
+	"Microsoft.Network/virtualNetworks":                         "2025-05-01",
+	"Microsoft.OperationalInsights/workspaces":                  "2025-07-01",
+	"Microsoft.Storage/storageAccounts":                         "2025-06-01",
+	"Microsoft.Storage/storageAccounts/blobServices":            "2025-06-01",
+	"Microsoft.Storage/storageAccounts/blobServices/containers": "2025-06-01",
+	"Microsoft.Storage/storageAccounts/queueServices":           "2025-06-01",
+	"Microsoft.Storage/storageAccounts/queueServices/queues":    "2025-06-01",
+	"Microsoft.Storage/storageAccounts/tableServices":           "2025-06-01",
+	"Microsoft.Storage/storageAccounts/tableServices/tables":    "2025-06-01",
+	"Microsoft.Web/serverfarms":                                 "2025-03-01",
+	"Microsoft.Web/sites":                                       "2025-03-01",
+	"Microsoft.Web/sites/basicPublishingCredentialsPolicies":    "2025-03-01",
+}
+
+// tagless can't carry tags: they are parts of something that does.
+var tagless = regexp.MustCompile(`/(roleAssignments|diagnosticSettings|privateDnsZoneGroups|basicPublishingCredentialsPolicies|blobServices|queueServices|tableServices|containers|queues|tables)$`)
+
+func TestEveryResourceIsOfAKnownTypeTaggedAndThereOnce(t *testing.T) {
+	for _, d := range deployments(t) {
+		seen := map[string]bool{}
+		for _, r := range d.Resources {
+			if want := allowed[r.Type]; r.APIVersion != want {
+				t.Errorf("%s: %s has version %s; want %q", d.Name, r.Type, r.APIVersion, want)
+			}
+			if seen[strings.ToLower(r.ID)] {
+				t.Errorf("%s: two resources %s", d.Name, r.ID)
+			}
+			seen[strings.ToLower(r.ID)] = true
+			if !tagless.MatchString(r.Type) && r.Tags["application"] != "procall-teams-bridge" {
+				t.Errorf("%s: %s has tags %v", d.Name, r.ID, r.Tags)
+			}
+			if d.Name == "everything" && !tagless.MatchString(r.Type) && r.Tags["owner"] != "telephony" {
+				t.Errorf("%s lacks the tag that was asked for", r.ID)
+			}
+		}
+	}
+}
+
+func TestNamesFitWhatAzureAllows(t *testing.T) {
+	forms := map[string]*regexp.Regexp{
+		"Microsoft.Storage/storageAccounts": regexp.MustCompile(`^[a-z0-9]{3,24}$`),
+		// Letters, digits and single hyphens; the compiler knows nothing of it.
+		"Microsoft.KeyVault/vaults": regexp.MustCompile(`^[a-z](-?[a-z0-9]){2,23}$`),
+		// Beyond 32 characters two apps may get one host id.
+		"Microsoft.Web/sites": regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}[a-z0-9]$`),
+	}
+	for _, d := range deployments(t) {
+		for kind, form := range forms {
+			if name := d.one(t, kind).Name; !form.MatchString(name) || kind == "Microsoft.KeyVault/vaults" && len(name) > 24 {
+				t.Errorf("%s: %s is named %q", d.Name, kind, name)
+			}
+		}
+		if short, _ := d.one(t, "Microsoft.Insights/actionGroups").at("groupShortName").(string); len(short) == 0 || len(short) > 12 {
+			t.Errorf("%s: groupShortName %q", d.Name, short)
+		}
+	}
+}
+
+func TestNothingSecretGoesInOrOut(t *testing.T) {
+	arm := built(t)
+	const limit = 1 << 20 // of Resource Manager, after expansion 4 MB
+	if len(arm) > limit {
+		t.Errorf("the template has %d bytes; Resource Manager takes %d", len(arm), limit)
+	}
+	t.Logf("ARM template: %d KiB", len(arm)>>10)
+	for _, word := range []string{"listkeys", "listaccountsas", "listservicesas", "listsecrets", "accountkey", "sharedaccesskey", "securestring", "secureobject", "getsecret"} {
+		if strings.Contains(strings.ToLower(arm), word) {
+			t.Errorf("the template speaks of %s", word)
+		}
+	}
+	var template struct{ Parameters, Outputs map[string]any }
+	if err := json.Unmarshal([]byte(arm), &template); err != nil {
+		t.Fatal(err)
+	}
+	for name := range template.Parameters {
+		if regexp.MustCompile(`(?i)secret|password|key|token`).MatchString(name) {
+			t.Errorf("parameter %s", name)
+		}
+	}
+	names := slices.Sorted(maps.Keys(template.Outputs))
+	want := []string{"federatedCredential", "functionApp", "hostName", "identity", "outboundAddress", "package", "publicUrl", "redirectUris", "setupCode"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("outputs (-want +got):\n%s", diff)
+	}
+	for _, d := range deployments(t) {
+		if leak := regexp.MustCompile(`(?i)"[^"]*(AccountKey=|SharedAccessSignature|TEAMS_CLIENT_SECRET)[^"]*"`).FindString(d.text); leak != "" {
+			t.Errorf("%s: %s", d.Name, leak)
+		}
+	}
+}
+
+// Flex Consumption is not in the government clouds: that is said before anything is made.
+func TestFlexInAGovernmentCloudIsRefused(t *testing.T) {
+	run := compiler(t)
+	folder := t.TempDir()
+	if err := os.CopyFS(folder, os.DirFS(".")); err != nil {
+		t.Fatal(err)
+	}
+	file := folder + "/parameters/wrong.bicepparam"
+	if err := os.WriteFile(file, []byte("using '../main.bicep'\nparam cloud = 'usgov'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, findings := run("snapshot", file, "--resource-group", "g", "--location", "usgovvirginia",
+		"--tenant-id", "11111111-1111-1111-1111-111111111111", "--subscription-id", "22222222-2222-2222-2222-222222222222")
+	if !strings.Contains(findings, "set plan to premium") {
+		t.Errorf("findings = %q", findings)
+	}
+}
