@@ -103,17 +103,22 @@ func (s *Simulator) consentPage(w http.ResponseWriter, a *attempt) {
 func (s *Simulator) approvalPage(w http.ResponseWriter, a *attempt) {
 	s.keep(a)
 	data := s.consentData(a)
-	switch {
-	case a.app.risky && data.Workflow:
-		data.Number = 900981
-	case a.app.risky:
-		data.Number = 900941
-	case data.Workflow:
-		data.Number = 90095
-	default:
-		data.Number = 90094
-	}
+	data.Number = a.approvalNumber()
 	render(w, http.StatusOK, "approval.html", data)
+}
+
+// approvalNumber is AADSTS of that page.
+func (a *attempt) approvalNumber() int {
+	workflow := a.app.tenant.workflow
+	switch {
+	case a.app.risky && workflow:
+		return 900981
+	case a.app.risky:
+		return 900941
+	case workflow:
+		return 90095
+	}
+	return 90094
 }
 
 // interruptPage is what a person does between choosing an account and being signed

@@ -22,6 +22,7 @@ type Person struct {
 	Decline      bool   // cancels on the consent page
 	Organization bool   // ticks "on behalf of your organization" where it is shown
 	Request      bool   // asks administrators for approval where that is offered
+	Return       bool   // goes back to the app where approval is needed
 	// WithoutFactor gives up where a new password or a second factor is wanted.
 	WithoutFactor bool
 	// Client talks to the simulator; its Jar keeps the sign-in for later visits.
@@ -138,8 +139,11 @@ func (p Person) click(forms map[string]form) (form, error) {
 	if f, found := forms["interrupt"]; found && !p.WithoutFactor {
 		return f, nil
 	}
-	if f, found := forms["approval"]; found && p.Request {
+	if f, found := forms["approval"]; found && (p.Request || p.Return) {
 		f.fields.Set("answer", "request")
+		if p.Return {
+			f.fields.Set("answer", "return")
+		}
 		return f, nil
 	}
 	f, found := forms["consent"]

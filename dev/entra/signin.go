@@ -122,7 +122,7 @@ func (s *Simulator) serveConsent(w http.ResponseWriter, r *http.Request) {
 		s.endPage(w, "Request sent. An administrator will review it (AADSTS90095); you will get an e-mail. Then open the app again.")
 	case answer == "return":
 		// INFER: the error of "return to the application without granting consent".
-		s.callbackError(w, a, refuse(90094, "An administrator must grant consent.").as("access_denied"))
+		s.callbackError(w, a, refuse(a.approvalNumber(), "An administrator must grant consent.").as("access_denied"))
 	case answer != "accept" && a.kind == legacyAdminConsent:
 		s.callbackError(w, a, a.cancelled(s))
 	case answer != "accept":
