@@ -84,7 +84,7 @@ func (n *Network) explain(r *http.Request, err error) error {
 		e.Step = "correct it, or the DNS servers of the function app's virtual network"
 	case untrusted:
 		e.Cause = fmt.Sprintf("the certificate of %s itself is signed by %s, which the bridge does not trust", named(n.proxy), issuer(verify))
-		e.Step = "add that authority's certificate with the app setting OUTBOUND_CA_FILE"
+		e.Step = "add that authority's certificate with the app setting OUTBOUND_CA"
 	case silent:
 		e.Cause = named(n.proxy) + " takes connections but does not open the way to " + r.URL.Host
 		e.Step = "see its log, and that its port is the one for web traffic"
@@ -174,7 +174,7 @@ func inspected(r *http.Request, err error) error {
 	return &Error{
 		Kind: Inspected, err: err,
 		Cause: fmt.Sprintf("the connection to %s is re-signed by %s, which the bridge does not trust", r.URL.Hostname(), issuer(verify)),
-		Step:  "a proxy or a firewall inspects TLS: add that authority's certificate with the app setting OUTBOUND_CA_FILE, or exempt this host from inspection",
+		Step:  "a proxy or a firewall inspects TLS: add that authority's certificate with the app setting OUTBOUND_CA, or exempt this host from inspection",
 	}
 }
 

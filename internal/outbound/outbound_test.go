@@ -298,7 +298,7 @@ func TestAnInspectingProxyNeedsItsAuthority(t *testing.T) {
 		t.Errorf("login is not inspected: %q, %v", text, err)
 	}
 	_, err := post(t, n.Client(), "https://graph.contoso.test/", "hello")
-	wants(t, err, outbound.Inspected, "the connection to graph.contoso.test is re-signed by \"Contoso Inspection CA\"", "OUTBOUND_CA_FILE", "exempt this host")
+	wants(t, err, outbound.Inspected, "the connection to graph.contoso.test is re-signed by \"Contoso Inspection CA\"", "OUTBOUND_CA", "exempt this host")
 	n = network(t, outbound.Config{Proxy: p.through(t, ""), Authorities: []*x509.Certificate{ca.cert, inspection.cert}})
 	for _, host := range []string{"login", "graph"} {
 		if text, err := post(t, n.Client(), "https://"+host+".contoso.test/", "hello"); text != "hello" {
@@ -325,7 +325,7 @@ func TestAProxyOverTLSWorksOnceItsAuthorityIsTrusted(t *testing.T) {
 	}
 	s.Source = "OUTBOUND_PROXY"
 	_, err = post(t, network(t, outbound.Config{Proxy: s, Dial: dial}).Client(), "https://graph.contoso.test/", "")
-	wants(t, err, outbound.ProxyUnreachable, "itself is signed by \"Contoso CA\"", "OUTBOUND_CA_FILE")
+	wants(t, err, outbound.ProxyUnreachable, "itself is signed by \"Contoso CA\"", "OUTBOUND_CA")
 	n := network(t, outbound.Config{Proxy: s, Dial: dial, Authorities: []*x509.Certificate{ca.cert}})
 	if text, err := post(t, n.Client(), "https://graph.contoso.test/", "hello"); text != "hello" {
 		t.Errorf("over TLS: %q, %v", text, err)

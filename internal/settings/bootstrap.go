@@ -46,7 +46,7 @@ type Bootstrap struct {
 	// Proxy is how the bridge reaches the outside (OUTBOUND_PROXY, else msteams.cfg
 	// beside host.json, else HTTPS_PROXY).
 	Proxy Proxy
-	// Authorities are trusted besides the system's (OUTBOUND_CA_FILE).
+	// Authorities are trusted besides the system's (OUTBOUND_CA, OUTBOUND_CA_FILE).
 	Authorities []*x509.Certificate
 	// Overrides are the app settings that win over [Integration].
 	Overrides Overrides
@@ -92,7 +92,7 @@ const devStorage = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
 // known are the names that the bridge reads under the prefixes where a typing
 // error would otherwise pass unseen.
 var known = []string{"TEAMS_TENANT_ID", "TEAMS_CLIENT_ID", "TEAMS_CLIENT_SECRET", "TEAMS_CLIENT_SECRET_EXPIRES", "BRIDGE_PUBLIC_URL",
-	"OUTBOUND_PROXY", "OUTBOUND_PROXY_BYPASS", "OUTBOUND_CA_FILE"}
+	"OUTBOUND_PROXY", "OUTBOUND_PROXY_BYPASS", "OUTBOUND_CA", "OUTBOUND_CA_FILE"}
 
 // Load reads and validates the app settings from environ (the form of
 // [os.Environ]). With faults it returns a *[FaultsError] beside what could be

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -282,26 +283,42 @@ func (l *loader) warnOfTheHost() {
 	}
 }
 
-// authorities reads the certificates that the bridge trusts besides the system's.
-func (l *loader) authorities(folder string) []*x509.Certificate {
-	const name = "OUTBOUND_CA_FILE"
-	path := l.env[name]
+// authorities reads the certificates that the bridge trusts besides the system's: the
+// text of OUTBOUND_CA, and the file that OUTBOUND_CA_FILE names.
+func (l *loader) authorities(folder string) (all []*x509.Certificate) {
+	const text, file = "OUTBOUND_CA", "OUTBOUND_CA_FILE"
+	if l.env[text] != "" && !l.unresolved(text) {
+		all = l.authoritiesIn(text, []byte(lines(l.env[text])))
+	}
+	path := l.env[file]
 	if path == "" {
-		return nil
+		return all
 	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(folder, path)
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
-		l.fault("%s names a file that can't be read (%v): name one that lies beside host.json", name, reason(err))
-		return nil
+		l.fault("%s names a file that can't be read (%v): name one that lies beside host.json", file, reason(err))
+		return all
 	}
+	return append(all, l.authoritiesIn(file, content)...)
+}
+
+func (l *loader) authoritiesIn(name string, content []byte) []*x509.Certificate {
 	all, err := trust.Authorities(content)
 	if err != nil {
-		l.fault("%s: the file %v", name, err)
+		l.fault("%s %v", name, err)
 	}
 	return all
+}
+
+// boundary is what begins or ends a certificate in PEM.
+var boundary = regexp.MustCompile(`-----(BEGIN|END) [A-Z0-9 ]+-----`)
+
+// lines gives a PEM text its lines back, which the fields of the Azure portal take away.
+func lines(text string) string {
+	return boundary.ReplaceAllString(strings.ReplaceAll(text, `\n`, "\n"), "\n$0\n")
 }
 
 // reason is an error of the file system without the path.

@@ -1,12 +1,20 @@
 package settings_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"procallteams/internal/settings"
 )
@@ -188,14 +196,48 @@ func TestProxiesThatCatchTheHostsOwnCallsAreWarnedAbout(t *testing.T) {
 	}
 }
 
-func TestOtherAuthoritiesAreReadFromAFileBesideHostJSON(t *testing.T) {
+// authority is the certificate of one, as PEM.
+func authority(t *testing.T, name string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+func TestOtherAuthoritiesAreReadFromATextAndAFileBesideHostJSON(t *testing.T) {
 	if b, err := settings.Load(complete()); err != nil || b.Authorities != nil {
 		t.Errorf("Load() = %v, %v", b.Authorities, err)
 	}
-	folder := "FUNCTIONS_APP_ROOT_PATH=" + appFolder(t, map[string]string{"empty.pem": "", "text.pem": "hunter2"})
-	for file, want := range map[string]string{"none.pem": "no such file", "empty.pem": "holds no certificate", "text.pem": "holds no certificate"} {
-		if _, err := settings.Load(complete(folder, "OUTBOUND_CA_FILE="+file)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s: Load() = %v; want %q", file, err, want)
+	one, two, three := authority(t, "One CA"), authority(t, "Two CA"), authority(t, "Three CA")
+	folder := "FUNCTIONS_APP_ROOT_PATH=" + appFolder(t, map[string]string{"empty.pem": "", "text.pem": "hunter2", "three.pem": three})
+	for name, text := range map[string]string{
+		"as it is": one + two, "in one line": strings.ReplaceAll(one+two, "\n", " "), "with written line ends": strings.ReplaceAll(one+two, "\n", `\n`),
+	} {
+		b, err := settings.Load(complete(folder, "OUTBOUND_CA="+text, "OUTBOUND_CA_FILE=three.pem"))
+		var names []string
+		for _, certificate := range b.Authorities {
+			names = append(names, certificate.Subject.CommonName)
+		}
+		if err != nil || !slices.Equal(names, []string{"One CA", "Two CA", "Three CA"}) {
+			t.Errorf("%s: Load() = %q, %v", name, names, err)
+		}
+	}
+	for setting, want := range map[string]string{
+		"OUTBOUND_CA_FILE=none.pem": "no such file", "OUTBOUND_CA_FILE=empty.pem": "holds no certificate",
+		"OUTBOUND_CA_FILE=text.pem": "holds no certificate", "OUTBOUND_CA=hunter2": "OUTBOUND_CA holds no certificate",
+	} {
+		if _, err := settings.Load(complete(folder, setting)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: Load() = %v; want %q", setting, err, want)
 		}
 	}
 }
