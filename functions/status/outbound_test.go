@@ -14,8 +14,6 @@ import (
 
 	"procallteams/functions/status"
 	"procallteams/internal/access"
-	"procallteams/internal/entra/aadsts"
-	"procallteams/internal/outbound"
 	"procallteams/internal/report"
 	"procallteams/internal/settings"
 )
@@ -52,22 +50,5 @@ func TestTheProxyInUseIsShownWithoutItsPassword(t *testing.T) {
 	}
 	if line := f.Outbound.Proxy.String(); line != "http://proxy.contoso.com:8080 as svc, from OUTBOUND_PROXY" {
 		t.Errorf("in one line: %s", line)
-	}
-}
-
-func TestACheckSaysTheNextStepThatItsErrorKnows(t *testing.T) {
-	run := func(err error) status.Result {
-		checks := []status.Check{{Name: "Tenant", NextStep: "Correct the tenant.", Run: func(context.Context) (string, error) { return "", err }}}
-		return status.Run(t.Context(), checks, time.Now).Checks[0]
-	}
-	way := &outbound.Error{Kind: outbound.ProxyRefuses, Cause: "the proxy refuses", Step: "let it allow that host"}
-	if r := run(way); r.OK || r.Detail != "the proxy refuses; let it allow that host" || r.NextStep != "Let it allow that host." {
-		t.Errorf("%+v", r)
-	}
-	if r := run(aadsts.Unreachable(0)); r.NextStep != "Nothing: the bridge tries again by itself." {
-		t.Errorf("%+v", r)
-	}
-	if r := run(context.DeadlineExceeded); r.NextStep != "Correct the tenant." {
-		t.Errorf("%+v", r)
 	}
 }

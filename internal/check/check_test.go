@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"procallteams/internal/check"
 	"procallteams/internal/consent"
 	"procallteams/internal/entra/aadsts"
+	"procallteams/internal/outbound"
 	"procallteams/internal/presence"
 	"procallteams/internal/settings"
 )
@@ -103,6 +105,21 @@ func TestWhatWorksIsShownWithEvidence(t *testing.T) {
 	}
 }
 
+// wayOut is the error of a proxy whose private address does not answer in time.
+func wayOut(t *testing.T) error {
+	proxy, err := settings.ParseProxy("192.168.1.253:1234")
+	if err != nil {
+		t.Fatal(err)
+	}
+	network, err := outbound.New(outbound.Config{Proxy: proxy, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Err: context.DeadlineExceeded}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return network.Reach(t.Context(), "https://graph.contoso.test")
+}
+
 func TestOneCauseIsToldOnce(t *testing.T) {
 	broken := errors.New("connection refused")
 	expired := fmt.Errorf("get a token: %w", &aadsts.Error{Code: "AADSTS7000222", Class: aadsts.Credential, Cause: "the client secret has expired", Step: "Create a new one."})
@@ -122,6 +139,13 @@ func TestOneCauseIsToldOnce(t *testing.T) {
 			func(b *check.Bridge) { b.Vault = func(context.Context) (string, error) { return "", broken } },
 			"settings ok, storage ok, key-vault failed, proxy off, tenant ok, credential not-tried (key-vault), admin-consent not-tried (key-vault), user-consent not-tried (key-vault), read-presence not-tried (key-vault), directory not-tried (key-vault), write-presence not-tried (key-vault), push not-tried (key-vault)",
 			"Key Vault Secrets Officer",
+		},
+		"the proxy": {
+			func(b *check.Bridge) {
+				b.Proxy = func(context.Context) (string, error) { return "", wayOut(t) }
+			},
+			"settings ok, storage ok, key-vault ok, proxy failed, tenant not-tried (proxy), credential not-tried (proxy), admin-consent not-tried (proxy), user-consent not-tried (proxy), read-presence not-tried (proxy), directory not-tried (proxy), write-presence not-tried (proxy), push ok",
+			"The bridge reaches a private address only through a virtual network",
 		},
 		"the credential": {
 			func(b *check.Bridge) {

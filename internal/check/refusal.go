@@ -8,11 +8,15 @@ import (
 
 	"procallteams/internal/consent"
 	"procallteams/internal/entra/aadsts"
+	"procallteams/internal/outbound"
 	"procallteams/internal/settings"
 )
 
-// explain adds what consent and Entra know about an error.
+// explain adds what consent, Entra and the way out know about an error.
 func explain(f found, err error) found {
+	if way, is := errors.AsType[*outbound.Error](err); is {
+		f.detail, f.code, f.next, f.who = way.Cause, string(way.Kind), way.NextStep(), "operator"
+	}
 	if refusal, is := errors.AsType[*aadsts.Error](err); is {
 		f.detail, f.code = "Microsoft Entra: "+refusal.Cause, refusal.Code
 		f.next, f.who = orElse(refusal.Step, f.next), whoOf(refusal.Class)
