@@ -44,6 +44,7 @@ type answer struct {
 	Overall    health.DirectionState `json:"overall"`
 	Directions []health.Direction    `json:"directions"`
 	Grants     []grant               `json:"grants"`
+	Carried    carried               `json:"carried"`
 	Sync       sync                  `json:"sync"`
 	Writing    *writing              `json:"writing,omitempty"`
 	Push       *push                 `json:"push,omitempty"`
@@ -53,19 +54,10 @@ type answer struct {
 	Findings   []health.Finding      `json:"findings"`
 }
 
-// grant is a stored grant without where its token lies.
-type grant struct {
-	Kind        consent.Kind     `json:"kind"`
-	State       consent.State    `json:"state"`
-	Since       time.Time        `json:"since,omitzero"`
-	GivenAt     time.Time        `json:"givenAt,omitzero"`
-	CheckedAt   time.Time        `json:"checkedAt,omitzero"`
-	Account     *consent.Account `json:"account,omitempty"`
-	Code        string           `json:"code,omitempty"`
-	Reason      string           `json:"reason,omitempty"`
-	NextStep    string           `json:"nextStep,omitempty"`
-	TraceID     string           `json:"traceId,omitempty"`
-	Permissions []string         `json:"permissions,omitempty"`
+// carried says which consent carries each use, and what would happen if it failed.
+type carried struct {
+	Reading health.Carriage `json:"reading"`
+	Writing health.Carriage `json:"writing"`
 }
 
 type sync struct {
@@ -193,7 +185,8 @@ func (f Function) answer(state report.State, consumers []access.Credential) answ
 	if state.Throttled.After(now) {
 		a.Sync.ThrottledUntil = state.Throttled
 	}
-	a.Grants = grants(state.Grants)
+	a.Grants = grants(state.Grants, state.Settings)
+	a.Carried = carried{health.CarriageOf(state.Grants, consent.Reading), health.CarriageOf(state.Grants, consent.Writing)}
 	a.Writing = writingOf(state, consumers)
 	if state.Settings.PushURL != "" {
 		a.Push = &push{URL: state.Settings.PushURL}
@@ -236,37 +229,12 @@ func orEmpty(texts []string) []string {
 	return texts
 }
 
-// grants lists the stored grants, and those that were never given.
-func grants(stored []consent.Grant) []grant {
-	var shown []grant
-	for _, kind := range []consent.Kind{consent.User, consent.Admin} {
-		found := false
-		for _, g := range stored {
-			if g.Kind != kind {
-				continue
-			}
-			found = true
-			one := grant{
-				Kind: g.Kind, State: g.State, Since: g.Since, GivenAt: g.GivenAt, CheckedAt: g.CheckedAt,
-				Code: g.Code, Reason: g.Reason, NextStep: g.NextStep, TraceID: g.TraceID, Permissions: g.Permissions,
-			}
-			if g.Account != (consent.Account{}) {
-				one.Account = &g.Account
-			}
-			shown = append(shown, one)
-		}
-		if !found {
-			shown = append(shown, grant{Kind: kind, State: consent.Required, NextStep: "Open /api/consent/" + string(kind) + " and give the consent."})
-		}
-	}
-	return shown
-}
-
 // reduce leaves out names, accounts and addresses: a monitor needs none.
 func (a *answer) reduce() {
 	for i := range a.Grants {
-		a.Grants[i].Account, a.Grants[i].Permissions, a.Grants[i].TraceID = nil, nil, ""
+		a.Grants[i].reduce()
 	}
+	a.Carried.Reading, a.Carried.Writing = a.Carried.Reading.Anonymous(), a.Carried.Writing.Anonymous()
 	for i := range a.Polls {
 		a.Polls[i].Name = ""
 	}

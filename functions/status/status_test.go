@@ -15,6 +15,8 @@ import (
 	"procallteams/functions/status"
 	"procallteams/internal/access"
 	"procallteams/internal/calls"
+	"procallteams/internal/consent"
+	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/health"
 	"procallteams/internal/report"
 	"procallteams/internal/session"
@@ -83,5 +85,60 @@ func TestWritingIsShownWhileSomethingMayBeLeftOfIt(t *testing.T) {
 	off.Writer.Held = 1
 	if _, ok := ask(t, off, access.Caller{Administrator: "ada"})["writing"]; !ok {
 		t.Error("one session is left in Teams, and the status says nothing of it")
+	}
+}
+
+func TestEachConsentTellsItsHistoryAndWhoWouldStandIn(t *testing.T) {
+	rita := consent.Account{ObjectID: "oid-rita", UPN: "rita@contoso.com", Name: "Rita"}
+	in := health.Input{
+		Settings: settings.Integration{Tenant: "t", ClientID: "c"},
+		Grants: []consent.Grant{
+			{
+				Kind: consent.Admin, ClientID: "c", State: consent.Granted, Permissions: []string{"Presence.ReadWrite.All", "Mail.Read"},
+				CredentialKind: settings.SecretInKeyVault, CredentialEnds: now.Add(99 * 24 * time.Hour),
+			},
+			{Kind: consent.User, ClientID: "c", State: consent.Granted, Account: rita, SecretVersion: "v1"},
+			{
+				Kind: consent.User, ClientID: "c", State: consent.Reauthorize, Class: aadsts.Reauthorize, Code: "AADSTS50173", Account: consent.Account{ObjectID: "oid-sven"}, SecretVersion: "v1",
+				History: []consent.Transition{{At: now.Add(-time.Hour), To: consent.Granted}, {At: now, From: consent.Granted, To: consent.Reauthorize, Code: "AADSTS50173", TraceID: "trace-1"}},
+			},
+		},
+	}
+	answer := ask(t, in, access.Caller{Administrator: "ada"})
+	var sven, admin map[string]any
+	for _, g := range answer["grants"].([]any) {
+		g := g.(map[string]any)
+		if g["code"] == "AADSTS50173" {
+			sven = g
+		}
+		if g["kind"] == "admin" {
+			admin = g
+		}
+	}
+	history := sven["history"].([]any)
+	if first := history[0].(map[string]any); len(history) != 2 || first["to"] != "reauthorize" || first["traceId"] != "trace-1" {
+		t.Errorf("history = %v; want the newest first", history)
+	}
+	advice := sven["advice"].(map[string]any)
+	if en, de := advice["en"].(map[string]any), advice["de"].(map[string]any); en["action"] == "" || de["action"] == "" || en["action"] == de["action"] {
+		t.Errorf("advice = %v; want it in English and German", advice)
+	}
+	if cmp.Diff(admin["missing"], []any{"User.Read.All"}) != "" || cmp.Diff(admin["superfluous"], []any{"Mail.Read"}) != "" || admin["credential"] != "secret" || admin["credentialEnds"] == nil {
+		t.Errorf("admin consent = %v", admin)
+	}
+	want := map[string]any{
+		"carrier": map[string]any{"kind": "admin"}, "standby": map[string]any{"kind": "user", "account": map[string]any{"objectId": "oid-rita", "upn": "rita@contoso.com", "name": "Rita"}},
+		"ifItFailed": "If it failed, reading would go on within the same sync, by the sign-in of Rita.",
+	}
+	carried := answer["carried"].(map[string]any)
+	if diff := cmp.Diff(want, carried["reading"]); diff != "" {
+		t.Errorf("reading (-want +got):\n%s", diff)
+	}
+	if writing := carried["writing"].(map[string]any); writing["standby"] != nil || !strings.Contains(writing["ifItFailed"].(string), "would stop") {
+		t.Errorf("writing = %v", writing)
+	}
+	reduced, err := json.Marshal(ask(t, in, access.Caller{}))
+	if err != nil || strings.Contains(strings.ToLower(string(reduced)), "rita") || strings.Contains(string(reduced), "trace-1") || strings.Contains(string(reduced), "Mail.Read") {
+		t.Errorf("a monitor sees %s, %v", reduced, err)
 	}
 }
