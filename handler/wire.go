@@ -180,7 +180,7 @@ func wire(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (funct
 			Gate: c.gate, Setup: access.SetupCode{Code: c.setup, Tries: c.storage, Limiter: access.NewSetupLimiter(), Now: c.now},
 			SignIn: c.consent, Editor: editor, Credentials: keys, Read: reader.Read, Check: chain.Run,
 			App: c.credential, SecretFixed: !b.Overrides.ClientSecret.Empty(),
-			Probe: c.consent.ProveNow, Resume: pusher.Resume,
+			Grants: c.consent, Probe: c.consent.ProveNow, Resume: pusher.Resume,
 			Storage: c.storage, TakeNames: names.Take, TakeUsers: list.Take,
 			Redirects: []string{c.consent.RedirectURI(consent.User), c.consent.RedirectURI(consent.Admin), c.consent.SignInURI()},
 			KeyVault:  b.KeyVault, Warnings: b.Warnings, Outbound: status.OutboundOf(b), Now: c.now, Log: log,

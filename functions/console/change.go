@@ -18,14 +18,16 @@ import (
 // done are the notices that a query may call up: fixed texts, so that a link
 // can't put words into our mouth.
 var done = map[string]notice{
-	"app":        {"ok", "The app registration is saved."},
-	"secret":     {"ok", "The client secret is stored in Key Vault."},
-	"ends":       {"ok", "The client secret's end date is stored in Key Vault."},
-	"directions": {"ok", "Saved. Changes take effect within seconds."},
-	"push":       {"ok", "The push address is saved."},
-	"resumed":    {"ok", "Pushes go on."},
-	"authority":  {"ok", "Saved. Pushes are tried again at once."},
-	"revoked":    {"ok", "The credential is revoked. It is refused within 5 seconds."},
+	"app":          {"ok", "The app registration is saved."},
+	"secret":       {"ok", "The client secret is stored in Key Vault."},
+	"ends":         {"ok", "The client secret's end date is stored in Key Vault."},
+	"directions":   {"ok", "Saved. Changes take effect within seconds."},
+	"push":         {"ok", "The push address is saved."},
+	"resumed":      {"ok", "Pushes go on."},
+	"authority":    {"ok", "Saved. Pushes are tried again at once."},
+	"revoked":      {"ok", "The credential is revoked. It is refused within 5 seconds."},
+	"disconnected": {"ok", "Disconnected. What Microsoft keeps can be revoked there."},
+	"used":         {"ok", "It is used again. Its state below says whether it works."},
 }
 
 // refusal is a text that stands on the page instead of the change.
@@ -80,6 +82,10 @@ func (f *Function) change(w http.ResponseWriter, r *http.Request, name string) {
 		flash, err = "authority", f.setAuthority(ctx, "")
 	case "push/resume":
 		flash, err = "resumed", f.resume(ctx)
+	case "disconnect":
+		flash, err = "disconnected", f.disconnect(ctx, who, form)
+	case "use-again":
+		flash, err = "used", f.Grants.UseAgain(ctx, who)
 	case "check":
 		f.checked(w, r)
 		return

@@ -6,6 +6,7 @@
 //	GET  console/signin     sign in with Entra; Microsoft posts back to it
 //	POST console/<step>     one change, answered with 303 back to the page
 //	GET  console/people     who takes part, who does not, and why
+//	GET  console/disconnect asks before a consent is disconnected
 //	POST console/check      everything tried, with what was seen
 //	POST console/usermatching, console/users
 //	                        a file, answered with the page of the people
@@ -69,6 +70,8 @@ type Function struct {
 	// holds its secret.
 	App         AppCredential
 	SecretFixed bool
+	// Grants disconnects consents.
+	Grants Grants
 	// Probe looks at the admin consent now instead of within a minute.
 	Probe func(context.Context) error
 	// Resume lets pushes go on after a 410.
@@ -137,6 +140,10 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.people(w, r, http.StatusOK, peopleView{})
 	case name == "check" && !signedIn:
 		http.Redirect(w, r, "/api/console?next=/api/console/check", http.StatusSeeOther)
+	case name == "disconnect" && !signedIn:
+		http.Redirect(w, r, "/api/console", http.StatusSeeOther)
+	case name == "disconnect" && signedIn:
+		f.disconnecting(w, r)
 	case name == "check":
 		f.checking(w, r)
 	case name != "":

@@ -107,6 +107,7 @@ type world struct {
 	trust   appcredential.Trust // zero: there is no managed identity
 	probed  int
 	over    settings.Overrides
+	parted  []string // consents that were disconnected, or used again, and by whom
 	resumed []string // tenants whose pushes were switched on again
 	told    []string // tenants whose settings were changed
 }
@@ -162,6 +163,7 @@ func start(t *testing.T, over settings.Overrides) *world {
 	w.console = &console.Function{
 		Gate: w.gate, Setup: w.setup, Editor: editor, Credentials: issuer, Read: reader.Read, Check: checked,
 		App:       w,
+		Grants:    grantsOf{w},
 		Probe:     func(context.Context) error { w.probed++; return nil },
 		Resume:    func(_ context.Context, tenant string) error { w.resumed = append(w.resumed, tenant); return nil },
 		Redirects: []string{publicURL + "/api/consent/user/callback", publicURL + "/api/consent/admin/callback"}, KeyVault: &url.URL{Scheme: "https", Host: "contoso-bridge.vault.azure.net"},

@@ -15,6 +15,7 @@ import (
 	"procallteams/internal/access"
 	"procallteams/internal/calls"
 	"procallteams/internal/consent"
+	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/health"
 	"procallteams/internal/host"
 	"procallteams/internal/page"
@@ -25,7 +26,7 @@ import (
 //go:embed console.html
 var text string
 
-var texts = page.Parse("console", text+peopleText+checkText+appText)
+var texts = page.Parse("console", text+peopleText+checkText+appText+consentsText)
 
 // notice is one sentence at the top; Tone is ok, wait, bad or empty for none.
 type notice struct{ Tone, Text string }
@@ -96,36 +97,35 @@ type view struct {
 	Directions []direction
 	Read       health.Direction
 	Grants     []grant
-	Findings   []health.Finding
-	Redirects  []string
-	Machines   []access.Credential
-	Scopes     []access.Scope
-	Warnings   []string
-	Outbound   status.Outbound
-	AppFixed   map[string]bool
-	Tenant     string // as typed, when it was refused
-	ClientID   string
-	PushURL    string
-	HasSecret  bool // a client secret comes from an app setting
-	Credential credentialForm
-	Ticked     map[string]bool
-	Rules      []rulesForm
-	People     bool // there is a page of the people
-	Options    []options
-	Writing    bool // calls are written, or were
-	Reporters  []string
-	Now        time.Time
+	Another    bool   // somebody signed in, so another person may stand by
+	Reading    string // who carries each use, and what would happen if it failed
+	WritingBy  string
+	// NoticedWithin is when consent given elsewhere is seen; Lang the language for advice.
+	NoticedWithin, Lang string
+	Findings            []health.Finding
+	Redirects           []string
+	Machines            []access.Credential
+	Scopes              []access.Scope
+	Warnings            []string
+	Outbound            status.Outbound
+	AppFixed            map[string]bool
+	Tenant              string // as typed, when it was refused
+	ClientID            string
+	PushURL             string
+	HasSecret           bool // a client secret comes from an app setting
+	Credential          credentialForm
+	Ticked              map[string]bool
+	Rules               []rulesForm
+	People              bool // there is a page of the people
+	Options             []options
+	Writing             bool // calls are written, or were
+	Reporters           []string
+	Now                 time.Time
 }
 
 type direction struct {
 	health.Direction
 	Title string
-}
-
-// grant is one consent as the page shows it.
-type grant struct {
-	consent.Grant
-	Title, Why, Button string
 }
 
 // home is the page.
@@ -143,6 +143,7 @@ func (f *Function) home(w http.ResponseWriter, r *http.Request, code int, s show
 	}
 	v := f.view(state, machines, s)
 	v.Credential = f.credentialForm(r.Context(), state, s.Kept)
+	v.Lang = aadsts.Preferred(r.Header.Get("Accept-Language")).String()
 	p := page.Page{Title: "Teams and ProCall", User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "home", v)}
 	if !s.made() && s.Notice.Tone != "bad" {
 		p.Refresh = refresh(v)
@@ -194,7 +195,10 @@ func (f *Function) view(state report.State, machines []access.Credential, s show
 	directions := health.Directions(now, state.Input)
 	v.Overall, v.Read = health.Overall(directions), directions[0]
 	v.Directions = []direction{{directions[0], "Teams to ProCall"}, {directions[1], "ProCall to Teams"}}
-	v.Grants = grants(state.Grants)
+	v.Grants = grants(state.Grants, state.Settings.ClientID)
+	v.Another = slices.ContainsFunc(v.Grants, func(g grant) bool { return g.Kind == consent.User && g.Account.ObjectID != "" })
+	v.Reading, v.WritingBy = carriedBy(state.Grants, consent.Reading), carriedBy(state.Grants, consent.Writing)
+	v.NoticedWithin = noticed(state.Settings)
 	for _, c := range machines {
 		if c.Revoked.IsZero() {
 			v.Machines = append(v.Machines, c)
@@ -261,61 +265,6 @@ func (v view) reporters(machines []access.Credential) []string {
 		lines = append(lines, line)
 	}
 	return lines
-}
-
-// grants are all stored consents, and a line for each kind that has none.
-func grants(stored []consent.Grant) []grant {
-	var shown []grant
-	for _, g := range []grant{
-		{consent.Grant{Kind: consent.User, State: consent.Required}, "User consent", "A person lets the bridge read presences in their name. Optional once the admin consent works.", "Sign in and consent"},
-		{consent.Grant{Kind: consent.Admin, State: consent.Required}, "Admin consent", "An administrator of the tenant lets the bridge read and write presences without a person. It keeps working when passwords change.", "Consent for the organisation"},
-	} {
-		kind := g.Kind
-		found := false
-		for _, one := range stored {
-			if one.Kind == kind {
-				g.Grant, found = one, true
-				shown = append(shown, g)
-			}
-		}
-		if !found {
-			shown = append(shown, g)
-		}
-	}
-	return shown
-}
-
-// Tone is the colour of the state's badge.
-func (g grant) Tone() string {
-	switch g.State {
-	case consent.Granted:
-		return "ok"
-	case consent.Waiting, consent.Expiring, consent.Unverified, consent.Unconfirmed:
-		return "wait"
-	case consent.Required:
-		return ""
-	}
-	return "bad"
-}
-
-// Again is the text of the button.
-func (g grant) Again() string {
-	if g.Works() {
-		return "Renew"
-	}
-	return g.Button
-}
-
-// Who names the account of a user consent.
-func (g grant) Who() string {
-	return nameOf(g.Account)
-}
-
-func nameOf(a consent.Account) string {
-	if a.Name != "" && a.UPN != "" {
-		return a.Name + " (" + a.UPN + ")"
-	}
-	return a.Name + a.UPN
 }
 
 // Tone is the colour of the state's badge.
