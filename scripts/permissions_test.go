@@ -11,6 +11,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"procallteams/internal/consent"
+	"procallteams/internal/settings"
 )
 
 // permission is one of Microsoft Graph's: its name, and Scope (delegated) or Role
@@ -26,6 +29,27 @@ var ids = map[string]permission{
 	"a70e0c2d-e793-494c-94c4-118fa0a67f42": {"Presence.Read.All", "Role"},
 	"df021288-bdef-4463-88db-98f22de89214": {"User.Read.All", "Role"},
 	"98830695-27a2-44f7-8c18-0c3ebc9698f6": {"GroupMember.Read.All", "Role"},
+}
+
+// TestTheScriptRegistersWhatTheBridgeAsksFor: with rules that name a group, no
+// permission is missing and none is too much.
+func TestTheScriptRegistersWhatTheBridgeAsksFor(t *testing.T) {
+	for _, profile := range []settings.Profile{settings.FullProfile, settings.ReadOnlyProfile} {
+		var s settings.Integration
+		rules := `{"profile": "` + string(profile) + `", "teamsToProCall": {"groups": [{"source": "entra", "id": "66666666-0000-4000-8000-000000000000"}]}}`
+		if err := json.Unmarshal([]byte(rules), &s); err != nil || len(s.EntraGroups()) != 1 {
+			t.Fatalf("rules: %v, groups %v", err, s.EntraGroups())
+		}
+		var want []permission
+		for kind, is := range map[consent.Kind]string{consent.User: "Scope", consent.Admin: "Role"} {
+			for _, name := range consent.Wanted(kind, s) {
+				want = append(want, permission{name, is})
+			}
+		}
+		if diff := cmp.Diff(sorted(want), registered(t, string(profile))); diff != "" {
+			t.Errorf("profile %s (-bridge +script):\n%s", profile, diff)
+		}
+	}
 }
 
 func TestTheDocumentListsWhatTheScriptRegisters(t *testing.T) {
