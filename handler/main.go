@@ -38,6 +38,7 @@ func main() {
 func serve(log *slog.Logger) error {
 	log.Info("started", "version", buildVersion())
 	meter := telemetry.NewMeter(log)
+	defer meter.Flush()
 	h := host.New(log)
 	h.Trace(telemetry.NewTracer(log, meter))
 	bootstrap, err := settings.Load(os.Environ())

@@ -24,6 +24,7 @@ type flight struct {
 	id       presence.UserID
 	step     session.Step
 	begun    time.Time // when its intent was noted
+	reported time.Time // when the report came that it acts on, zero for a renewal or a repetition
 	clientID string
 	// held says that the person's Do not disturb is ours, as far as is known, maybe
 	// that it may be.
@@ -128,8 +129,8 @@ func (t *turn) measure(ctx context.Context, f *flight, reply session.Reply, now 
 	}
 	if reply.Answer == session.Done {
 		done.Set, done.Clear = f.step.Deed == session.Set, f.step.Deed == session.Clear
-		if due, ok := t.due[f.id]; ok && !due.At.IsZero() {
-			done.Age = max(0, now.Sub(due.At))
+		if !f.reported.IsZero() {
+			done.Age = max(0, now.Sub(f.reported))
 		}
 	}
 	if reply.Status != 0 {

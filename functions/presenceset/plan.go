@@ -41,6 +41,9 @@ func (t *turn) plan(ctx context.Context) []*flight {
 				continue
 			}
 			f := &flight{id: id, step: step, begun: now, token: t.token, failures: next.Failures(step.Subject), held: next.Quiet.Held, maybe: next.Quiet.May()}
+			if due := t.due[id]; due.Told {
+				f.reported = due.At
+			}
 			next.Begin(now, step, t.view.Settings.ClientID)
 			f.clientID = next.Call.ClientID
 			t.flying[id] = f

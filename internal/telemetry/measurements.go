@@ -64,7 +64,8 @@ type Write struct {
 
 	Set, Clear                 bool // done
 	Refused, Unseen, Throttled bool // not done, and why
-	// Age is how long ago the report came that was acted on, 0 for a renewal.
+	// Age is how long ago the report came that was acted on, 0 for a renewal or a
+	// repetition.
 	Age  time.Duration
 	Took time.Duration // of a call that was answered
 }
@@ -117,7 +118,7 @@ type dependency struct {
 }
 
 // dependencyWindow is longer than the others: every function asks several systems.
-const dependencyWindow = 5 * time.Minute
+const dependencyWindow = 15 * time.Minute
 
 func (d dependency) line() line {
 	return line{message: "dependency", window: dependencyWindow, label: "system", part: d.system}

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 )
@@ -87,9 +88,10 @@ func (m *Meter) Add(ctx context.Context, done Measurement) {
 	defer m.mu.Unlock()
 	w := m.open[k]
 	if w == nil {
-		m.open[k] = &window{time.Now(), values}
+		w = &window{time.Now(), values}
+		m.open[k] = w
 		// Not with the next measurement: there may be none for hours.
-		time.AfterFunc(k.line.window, func() { m.write(k) })
+		time.AfterFunc(k.line.window, func() { m.close(k, w) })
 		return
 	}
 	for i := range w.values {
@@ -97,12 +99,30 @@ func (m *Meter) Add(ctx context.Context, done Measurement) {
 	}
 }
 
-// write ends a window.
-func (m *Meter) write(k key) {
+// Flush writes what was measured so far: the process is about to end.
+func (m *Meter) Flush() {
 	m.mu.Lock()
-	w := m.open[k]
-	delete(m.open, k)
+	open := maps.Clone(m.open)
 	m.mu.Unlock()
+	for k, w := range open {
+		m.close(k, w)
+	}
+}
+
+// close ends a window, unless that was done.
+func (m *Meter) close(k key, w *window) {
+	m.mu.Lock()
+	over := m.open[k] != w
+	if !over {
+		delete(m.open, k)
+	}
+	m.mu.Unlock()
+	if !over {
+		m.write(k, w)
+	}
+}
+
+func (m *Meter) write(k key, w *window) {
 	fields := make([]slog.Attr, 0, len(w.values)+3)
 	if k.function != "" {
 		fields = append(fields, slog.String("function", k.function))

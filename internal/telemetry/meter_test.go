@@ -93,3 +93,28 @@ func TestWithoutAMeterNothingIsMeasured(t *testing.T) {
 	var none *telemetry.Meter
 	none.Add(t.Context(), telemetry.Sync{})
 }
+
+func TestAProcessThatEndsWritesWhatItMeasured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &printed{}
+		meter := telemetry.NewMeter(out.log())
+		meter.Add(t.Context(), telemetry.Poll{Changes: 3})
+		time.Sleep(20 * time.Second)
+		meter.Flush()
+		if lines := out.lines(t); len(lines) != 1 || lines[0]["seconds"] != 20.0 || lines[0]["changes"] != 3.0 {
+			t.Errorf("lines = %v", lines)
+		}
+		time.Sleep(20 * time.Second)
+		meter.Add(t.Context(), telemetry.Poll{}) // a window of its own
+		time.Sleep(50 * time.Second)
+		synctest.Wait()
+		if lines := out.lines(t); len(lines) != 0 {
+			t.Errorf("the end of the first window ended the second: %v", lines)
+		}
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if lines := out.lines(t); len(lines) != 1 {
+			t.Errorf("lines = %v", lines)
+		}
+	})
+}

@@ -20,7 +20,7 @@ const tracerName = "procallteams"
 
 const (
 	// sampleEvery is how often one whole call of each function is written.
-	sampleEvery = 5 * time.Minute
+	sampleEvery = time.Hour
 	// slow is from when on a request to another system is written.
 	slow = 2 * time.Second
 	// atOnce spans may be written at once, then one a second: an outage must not
@@ -72,7 +72,7 @@ func (s *sampler) ShouldSample(p sdk.SamplingParameters) sdk.SamplingResult {
 	return result
 }
 
-func (s *sampler) Description() string { return "one call of each function every five minutes" }
+func (s *sampler) Description() string { return "one call of each function every hour" }
 
 // ids names a trace that the host gave no name to after the invocation, so that it is
 // found by the id that problems and the host's own lines carry.
