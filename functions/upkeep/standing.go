@@ -110,6 +110,9 @@ var better = []consent.State{
 func allowed(now time.Time, in health.Input) []slog.Attr {
 	states, ends := map[consent.Kind]consent.State{}, time.Time{}
 	for _, g := range in.Grants {
+		if g.ClientID != "" && g.ClientID != in.Settings.ClientID {
+			continue // of another app registration
+		}
 		if known, ok := states[g.Kind]; !ok || slices.Index(better, g.State) < slices.Index(better, known) {
 			states[g.Kind] = g.State
 		}

@@ -136,12 +136,14 @@ func (s *Service) Remind(ctx context.Context) error {
 func (e End) same(other End) bool { return e.Days == other.Days && e.At.Equal(other.At) }
 
 func (s *Service) remind(ctx context.Context, kind settings.CredentialKind, end End) {
-	level, text := slog.LevelWarn, "credential ends"
-	if end.Days <= 1 {
+	at := end.At.UTC().Format(time.RFC3339)
+	if end.Days == 0 {
+		s.Log.ErrorContext(ctx, "credential has ended", "credential", string(kind), "announcedDays", end.Days, "ends", at)
+		return
+	}
+	level := slog.LevelWarn
+	if end.Days == 1 {
 		level = slog.LevelError
 	}
-	if end.Days == 0 {
-		text = "credential has ended"
-	}
-	s.Log.Log(ctx, level, text, "credential", string(kind), "announcedDays", end.Days, "ends", end.At.UTC().Format(time.RFC3339))
+	s.Log.Log(ctx, level, "credential ends", "credential", string(kind), "announcedDays", end.Days, "ends", at)
 }
