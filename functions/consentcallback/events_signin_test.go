@@ -2,6 +2,8 @@ package consentcallback_test
 
 import (
 	"errors"
+	"html"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -169,5 +171,43 @@ func TestASignInThatOnlyTheServersAddressFailsIsNamed(t *testing.T) {
 		if status, page := w.consentUser(w.reader); status != 200 || !strings.Contains(page, "Connected") {
 			t.Errorf("%s: unblocked: %d %s", word, status, page)
 		}
+	}
+}
+
+// again is the link to a new attempt on the page where one ended.
+var again = regexp.MustCompile(`href="(/api/consent/user[^"]*)">Start again`)
+
+func TestAClaimsChallengeIsAnsweredByTheNextAttempt(t *testing.T) {
+	w := newWorld(t)
+	must(t, w.entra.ChallengeClaims(w.reader, true))
+	b := w.browser(w.admin)
+	status, page := b.land(w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user")))
+	link := again.FindStringSubmatch(page)
+	if status != 200 || !strings.Contains(page, "AADSTS50076") || link == nil {
+		t.Fatalf("the first attempt ends with %d %s", status, page)
+	}
+	next := func(b *browser) string {
+		return b.get(html.UnescapeString(link[1])).Header.Get("Location")
+	}
+	if query(t, next(w.browser(w.second))).Has("claims") {
+		t.Error("another administrator's attempt carries them too")
+	}
+	if status, page := b.land(w.visit(devEntra.Person{ObjectID: w.reader}, next(b))); status != 200 || !strings.Contains(page, "Connected") {
+		t.Errorf("the next attempt ends with %d %s", status, page)
+	}
+	// A policy that comes later is told to a refresh.
+	must(t, w.entra.ChallengeClaims(w.reader, true))
+	w.advance(2 * time.Hour)
+	_, err := w.read()
+	required(t, err, "AADSTS50076")
+	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user?account="+w.reader))
+	if status, page := b.land(back); status != 200 || !strings.Contains(page, "Connected") {
+		t.Errorf("the renewal ends with %d %s", status, page)
+	}
+	if g := w.grant(w.reader); !g.Works() || g.Claims != "" {
+		t.Errorf("grant = %s with claims %q", g.State, g.Claims)
+	}
+	if _, err := w.read(); err != nil {
+		t.Errorf("ReadToken = %v", err)
 	}
 }

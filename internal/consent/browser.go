@@ -64,8 +64,23 @@ func (s *Service) Start(w http.ResponseWriter, r *http.Request, kind Kind) {
 		}
 		leg := t.leg(ReadPresence, s.RedirectURI(kind), state)
 		leg.Hint = renewed.Account.UPN
+		leg.Claims = s.challenge(r, app, renewed)
 		return s.Addresses.AuthorizeURL(r.Context(), app, leg)
 	})
+}
+
+// challenge is what Entra wants a new sign-in to carry: told to the attempt that this
+// one follows (?after=), or when the grant that is renewed was refused.
+func (s *Service) challenge(r *http.Request, app App, renewed Grant) string {
+	after := r.URL.Query().Get("after")
+	if !isTripID(after) {
+		return renewed.Claims
+	}
+	flow, found, err := s.Flows.Flow(r.Context(), app.Tenant, after)
+	if err != nil || !found || !same(flow.Administrator, pseudonym(s.Administrator(r.Context()))) {
+		return renewed.Claims // without them Entra refuses once more, and says so
+	}
+	return flow.Claims
 }
 
 // known returns the grant of an account. Otherwise it has answered.
@@ -254,7 +269,7 @@ func (s *Service) away(w http.ResponseWriter, kind Kind, id string) {
 // refuse records an error that came back, and marks the grant as declined or
 // blocked where nothing better is known.
 func (s *Service) refuse(ctx context.Context, app App, flow *Flow, refusal *aadsts.Error) {
-	flow.Outcome, flow.Code, flow.Reason, flow.NextStep, flow.TraceID = Refused, refusal.Code, refusal.Cause, refusal.Step, refusal.TraceID
+	flow.Outcome, flow.Code, flow.Reason, flow.NextStep, flow.TraceID, flow.Claims = Refused, refusal.Code, refusal.Cause, refusal.Step, refusal.TraceID, refusal.Claims
 	s.Log.WarnContext(ctx, "consent refused", "grant", string(flow.Kind), "code", refusal.Code, "class", string(refusal.Class), "entraTrace", refusal.TraceID, "entraCorrelation", refusal.CorrelationID)
 	state := map[aadsts.Class]State{aadsts.Canceled: Declined, aadsts.Policy: Blocked, aadsts.AdminConsent: Blocked}[refusal.Class]
 	if state == "" {

@@ -77,6 +77,8 @@ type Grant struct {
 	Reason   string       `json:"reason,omitempty"`
 	NextStep string       `json:"nextStep,omitempty"`
 	TraceID  string       `json:"traceId,omitempty"`
+	// Claims is what Entra wants the next sign-in to carry, JSON; mostly empty.
+	Claims string `json:"claims,omitempty"`
 	// Permissions are the delegated scopes or application roles that were seen.
 	Permissions []string `json:"permissions,omitempty"`
 	// CheckedAt is when the state was last proven.
@@ -120,11 +122,12 @@ const maxHistory = 20
 type why struct {
 	code, reason, step, trace string
 	class                     aadsts.Class
+	claims                    string
 }
 
 // because explains a state by Entra's refusal.
 func because(refusal *aadsts.Error) why {
-	return why{refusal.Code, refusal.Cause, refusal.Step, refusal.TraceID, refusal.Class}
+	return why{refusal.Code, refusal.Cause, refusal.Step, refusal.TraceID, refusal.Class, refusal.Claims}
 }
 
 // enter puts g into a state, and notes a change of state or code in its history.
@@ -138,7 +141,7 @@ func (g *Grant) enter(state State, now time.Time, w why) {
 		g.Since = now
 	}
 	g.State, g.CheckedAt = state, now
-	g.Code, g.Class, g.Reason, g.NextStep, g.TraceID = w.code, w.class, w.reason, w.step, w.trace
+	g.Code, g.Class, g.Reason, g.NextStep, g.TraceID, g.Claims = w.code, w.class, w.reason, w.step, w.trace, w.claims
 }
 
 // latest is the newest line of the history, zero when there is none.

@@ -48,6 +48,8 @@ type Leg struct {
 	Verifier secret.Text // PKCE (RFC 7636)
 	// Hint is the user name to sign in with; empty lets the person choose.
 	Hint string
+	// Claims answers a claims challenge of an earlier attempt, JSON; mostly empty.
+	Claims string
 }
 
 // Tokens are what Entra issued for an account.

@@ -156,4 +156,6 @@ type Flow struct {
 	Reason        string    `json:"reason,omitempty"`
 	NextStep      string    `json:"nextStep,omitempty"`
 	TraceID       string    `json:"traceId,omitempty"`
+	// Claims is what Entra wants the next attempt to carry, JSON; mostly empty.
+	Claims string `json:"claims,omitempty"`
 }

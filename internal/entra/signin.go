@@ -69,9 +69,14 @@ func (c *Client) AuthorizeURL(ctx context.Context, app consent.App, leg consent.
 	if leg.Hint != "" { // Entra takes one of the two
 		account = oauth2.SetAuthURLParam("login_hint", leg.Hint)
 	}
-	return config.AuthCodeURL(leg.State,
+	options := []oauth2.AuthCodeOption{
 		oauth2.S256ChallengeOption(leg.Verifier.Reveal()), oidc.Nonce(leg.Nonce),
-		oauth2.SetAuthURLParam("response_mode", "form_post"), account), nil
+		oauth2.SetAuthURLParam("response_mode", "form_post"), account,
+	}
+	if leg.Claims != "" {
+		options = append(options, oauth2.SetAuthURLParam("claims", leg.Claims))
+	}
+	return config.AuthCodeURL(leg.State, options...), nil
 }
 
 // AdminConsentURL returns the address at which an administrator grants all

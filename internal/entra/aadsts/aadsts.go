@@ -47,6 +47,9 @@ type Error struct {
 	Class  Class
 	// Cause says what happened, Step what to do, in an administrator's words.
 	Cause, Step string
+	// Claims is what a new sign-in should carry so that this refusal does not come
+	// again (a claims challenge, JSON); mostly empty.
+	Claims string
 	// Detail is the network's own word when nothing answered, such as an
 	// unknown certificate issuer.
 	Detail string
@@ -116,6 +119,7 @@ func FromAnswer(status int, body []byte) *Error {
 		Codes       []int  `json:"error_codes"`
 		Trace       string `json:"trace_id"`
 		Correlation string `json:"correlation_id"`
+		Claims      string `json:"claims"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Error == "" {
 		return Unreachable(status)
@@ -130,8 +134,14 @@ func FromAnswer(status int, body []byte) *Error {
 	if guid.MatchString(answer.Correlation) {
 		e.CorrelationID = answer.Correlation
 	}
+	if len(answer.Claims) <= maxClaims && json.Valid([]byte(answer.Claims)) {
+		e.Claims = answer.Claims
+	}
 	return e
 }
+
+// maxClaims bounds a claims challenge, which travels in an address.
+const maxClaims = 1500
 
 var traces = regexp.MustCompile(`(Trace|Correlation) ID: ([0-9a-fA-F-]{36})`)
 

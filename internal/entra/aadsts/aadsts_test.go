@@ -75,3 +75,20 @@ func TestEveryCodeSaysWhatToDo(t *testing.T) {
 		}
 	}
 }
+
+func TestAClaimsChallengeIsKeptWhereItIsOne(t *testing.T) {
+	for claims, want := range map[string]string{
+		`{"access_token":{"capolids":{"essential":true,"values":["c1"]}}}`: `{"access_token":{"capolids":{"essential":true,"values":["c1"]}}}`,
+		"not JSON":                            "",
+		`"` + strings.Repeat("x", 2000) + `"`: "",
+		"":                                    "",
+	} {
+		body, err := json.Marshal(map[string]any{"error": "interaction_required", "error_codes": []int{50076}, "claims": claims})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := FromAnswer(400, body).Claims; got != want {
+			t.Errorf("claims %.40q are kept as %q", claims, got)
+		}
+	}
+}
