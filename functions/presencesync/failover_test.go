@@ -218,3 +218,13 @@ func TestTheAppGivesWayToAPersonWithinTheSameSync(t *testing.T) {
 		t.Errorf("%d syncs missed, carried by %s", n, g.look().Heartbeat.Carrier)
 	}
 }
+
+func TestTheFirstSyncReadsByAnotherGrantToo(t *testing.T) {
+	g := newGranted(t)
+	g.hire("ada@contoso.com")
+	g.consents("Bob")
+	g.refuses[g.consents("Rita")] = 401
+	if n := g.missed(5*time.Second, 5*time.Second); n != 0 {
+		t.Errorf("the first sync was missed: %s", g.look().Heartbeat.Error)
+	}
+}

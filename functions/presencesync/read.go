@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -82,8 +83,17 @@ func (r *run) ready(ctx context.Context) (consent.Token, *failure) {
 	if err != nil {
 		return consent.Token{}, withoutToken(err)
 	}
-	if failure := r.ensureAccounts(ctx, token); failure != nil {
-		return consent.Token{}, failure
+	unread := r.ensureAccounts(ctx, token)
+	for range maxTokens {
+		if !unauthorized(unread) {
+			break
+		}
+		if token, unread = r.nextToken(ctx, token, http.StatusUnauthorized); unread == nil {
+			unread = r.ensureAccounts(ctx, token)
+		}
+	}
+	if unread != nil {
+		return consent.Token{}, unread
 	}
 	if r.directory == nil {
 		return consent.Token{}, &failure{code: directoryUnreadable, err: cmp.Or(r.unknown, errFaster)}
@@ -171,21 +181,39 @@ func (r *run) askAll(ctx context.Context, token consent.Token, batches []batch) 
 			repeated = true
 			continue
 		}
-		if err := r.Tokens.Refused(ctx, r.tenant.id, token, status); err != nil {
-			r.log.Warn("refusal not noted", "error", err.Error())
+		var failure *failure
+		if token, failure = r.nextToken(ctx, token, status); failure != nil {
+			return failure
 		}
-		// Only the grants are read anew: the head must be the one from before Graph was
-		// asked.
-		if now, err := r.Storage.Now(ctx, r.tenant.id); err == nil {
-			r.now.Grants = now.Grants
-		}
-		next, err := r.Tokens.ReadToken(ctx, r.tenant.id, r.now.Grants)
-		if err != nil {
-			return withoutToken(err)
-		}
-		token = next
 	}
 	return nil
+}
+
+// nextToken returns another token than the one that Graph refused: a fresh one, or the
+// next grant's.
+func (r *run) nextToken(ctx context.Context, refused consent.Token, status int) (consent.Token, *failure) {
+	if err := r.Tokens.Refused(ctx, r.tenant.id, refused, status); err != nil {
+		r.log.Warn("refusal not noted", "error", err.Error())
+	}
+	// Only the grants are read anew: the head must be the one from before Graph was
+	// asked.
+	if now, err := r.Storage.Now(ctx, r.tenant.id); err == nil {
+		r.now.Grants = now.Grants
+	}
+	token, err := r.Tokens.ReadToken(ctx, r.tenant.id, r.now.Grants)
+	if err != nil {
+		return consent.Token{}, withoutToken(err)
+	}
+	return token, nil
+}
+
+// unauthorized reports whether Graph did not take the token at all.
+func unauthorized(f *failure) bool {
+	if f == nil {
+		return false
+	}
+	refusal, ok := errors.AsType[*graph.Error](f.err)
+	return ok && refusal.Status == http.StatusUnauthorized
 }
 
 // refusals returns the status by which Graph refused the token for some batches, 0

@@ -116,7 +116,7 @@ func (p *slot) reject(g Grant, now time.Time) bool {
 	}
 	p.rejected++
 	p.token = Token{}
-	p.rest(fmt.Errorf("Microsoft Graph answered 401 to a new token of the %s consent", g.Kind), g.SecretVersion, now, rejectedRest)
+	p.rest(fmt.Errorf("a new token of the %s consent was answered 401 by Microsoft Graph", g.Kind), g.SecretVersion, now, rejectedRest)
 	return p.rejected >= rejectionsNeeded && now.Sub(p.rejectedAt) >= rejectionsWithin
 }
 
