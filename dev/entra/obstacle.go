@@ -189,11 +189,11 @@ func consentObstacles() []obstacle {
 
 func appObstacles() []obstacle {
 	return []obstacle{
-		{name: "expire-secrets", title: "Client secret expired", means: "AADSTS7000222, at every request.", scope: ofApp, play: registration((*Simulator).ExpireSecrets), undo: registration((*Simulator).RenewSecrets),
+		{name: "expire-secrets", title: "Client secret expired", means: "AADSTS7000222, at every request. Felt only while the bridge uses a secret.", scope: ofApp, play: registration((*Simulator).ExpireSecrets), undo: registration((*Simulator).RenewSecrets),
 			on: func(s *Simulator, t target) bool {
 				return len(t.app.secrets) > 0 && !slices.ContainsFunc(t.app.secrets, func(c clientSecret) bool { return c.expires.IsZero() || s.now().Before(c.expires) })
 			}},
-		{name: "mismatch-federated", title: "Federated credential mistyped", means: "The subject differs from the managed identity's id: AADSTS700213. Only for an app that has one.", scope: ofApp, play: registrationSwitch((*Simulator).MismatchFederated, true), undo: registrationSwitch((*Simulator).MismatchFederated, false),
+		{name: "mismatch-federated", title: "Federated credential mistyped", means: "The subject differs from the managed identity's id: AADSTS700213. Felt only while the bridge uses its identity.", scope: ofApp, play: registrationSwitch((*Simulator).MismatchFederated, true), undo: registrationSwitch((*Simulator).MismatchFederated, false),
 			on: func(_ *Simulator, t target) bool { return t.app.mismatched }},
 		{name: "remove-redirect-uris", title: "Redirect URIs missing", means: "Sign-in ends at Microsoft: AADSTS50011.", scope: ofApp, play: registrationSwitch((*Simulator).RemoveRedirectURIs, true), undo: registrationSwitch((*Simulator).RemoveRedirectURIs, false),
 			on: func(_ *Simulator, t target) bool { return t.app.unredirected }},
