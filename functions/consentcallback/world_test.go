@@ -266,6 +266,8 @@ type browser struct {
 	cookies map[string]*http.Cookie
 	visited []string // addresses, for the leak scan
 	pages   []string
+	// language is Accept-Language; empty for none.
+	language string
 }
 
 func (w *world) browser(administrator string) *browser {
@@ -303,6 +305,7 @@ func (b *browser) send(r *http.Request, crossSite bool) *http.Response {
 	b.w.t.Helper()
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	r.Header.Set("Accept", "text/html")
+	r.Header.Set("Accept-Language", b.language)
 	if crossSite {
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
 	}

@@ -102,6 +102,7 @@ type view struct {
 	WritingBy  string
 	// NoticedWithin is when consent given elsewhere is seen; Lang the language for advice.
 	NoticedWithin, Lang string
+	Obstacles           []consent.Obstacle
 	Findings            []health.Finding
 	Redirects           []string
 	Machines            []access.Credential
@@ -198,7 +199,7 @@ func (f *Function) view(state report.State, machines []access.Credential, s show
 	v.Grants = grants(state.Grants, state.Settings.ClientID)
 	v.Another = slices.ContainsFunc(v.Grants, func(g grant) bool { return g.Kind == consent.User && g.Account.ObjectID != "" })
 	v.Reading, v.WritingBy = carriedBy(state.Grants, consent.Reading), carriedBy(state.Grants, consent.Writing)
-	v.NoticedWithin = noticed(state.Settings)
+	v.NoticedWithin, v.Obstacles = noticed(state.Settings), consent.Obstacles(state.Settings.Registration)
 	for _, c := range machines {
 		if c.Revoked.IsZero() {
 			v.Machines = append(v.Machines, c)

@@ -269,7 +269,7 @@ func (s *Service) away(w http.ResponseWriter, kind Kind, id string) {
 // refuse records an error that came back, and marks the grant as declined or
 // blocked where nothing better is known.
 func (s *Service) refuse(ctx context.Context, app App, flow *Flow, refusal *aadsts.Error) {
-	flow.Outcome, flow.Code, flow.Reason, flow.NextStep, flow.TraceID, flow.Claims = Refused, refusal.Code, refusal.Cause, refusal.Step, refusal.TraceID, refusal.Claims
+	flow.Outcome, flow.Code, flow.Class, flow.Reason, flow.NextStep, flow.TraceID, flow.Claims = Refused, refusal.Code, refusal.Class, refusal.Cause, refusal.Step, refusal.TraceID, refusal.Claims
 	s.Log.WarnContext(ctx, "consent refused", "grant", string(flow.Kind), "code", refusal.Code, "class", string(refusal.Class), "entraTrace", refusal.TraceID, "entraCorrelation", refusal.CorrelationID)
 	state := map[aadsts.Class]State{aadsts.Canceled: Declined, aadsts.Policy: Blocked, aadsts.AdminConsent: Blocked}[refusal.Class]
 	if state == "" {
@@ -401,7 +401,7 @@ func (s *Service) fail(w http.ResponseWriter, r *http.Request, doing string, err
 		m = message{Title: "Not yet", Text: fmt.Sprintf("First %s.", unset.Step)}
 		status = http.StatusConflict
 	} else if refusal, ok := errors.AsType[*aadsts.Error](err); ok {
-		m.Text, m.Step, m.Code = "Microsoft Entra: "+refusal.Cause+".", refusal.Step, refusal.Code
+		m.Text, m.Step, m.Code, m.Advice = "Microsoft Entra: "+refusal.Cause+".", refusal.Step, refusal.Code, adviceFor(r, refusal.Class)
 	}
 	s.show(w, status, m)
 }

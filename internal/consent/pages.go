@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/page"
 	"procallteams/internal/problem"
 	"procallteams/internal/settings"
@@ -23,6 +24,19 @@ type message struct {
 	Title, Text, Step, Code string
 	Bad                     bool
 	To, Button              string // the way on; empty: back to the console
+	Advice                  advice
+	Obstacles               []Obstacle // shown when Bad
+}
+
+// advice is what an operator must know about a refusal, in the browser's language.
+type advice struct {
+	aadsts.Advice
+	Lang string
+}
+
+func adviceFor(r *http.Request, class aadsts.Class) advice {
+	lang := aadsts.Preferred(r.Header.Get("Accept-Language"))
+	return advice{class.Advice(lang), lang.String()}
 }
 
 // unknownTrip is the one answer to a state that is unknown, expired, forged or of
@@ -63,6 +77,9 @@ func secure(w http.ResponseWriter, policy string) {
 func notAllowed(w http.ResponseWriter, allow string) { problem.MethodNotAllowed(w, allow) }
 
 func (s *Service) show(w http.ResponseWriter, status int, m message) {
+	if m.Bad && m.Obstacles == nil {
+		m.Obstacles = Obstacles(settings.OwnRegistration)
+	}
 	page.Render(w, status, page.Page{Title: m.Title, Body: page.Execute(pages, "message", m)})
 }
 
@@ -96,6 +113,9 @@ type ending struct {
 	Others  []Grant // asked: the accounts before
 	Tenant  string
 	Other   Kind // the consent that is still missing, empty for none
+	// Advice and Obstacles are for who was refused.
+	Advice    advice
+	Obstacles []Obstacle
 }
 
 // outcome shows how a trip ended, as often as somebody looks.
@@ -123,6 +143,7 @@ func (s *Service) outcome(w http.ResponseWriter, r *http.Request, kind Kind) {
 	data := ending{Flow: flow, Tenant: app.Tenant, Ago: ago(s.now().Sub(flow.Ended))}
 	data.Working = flow.Outcome == "" && s.now().Sub(flow.Began) < 2*time.Minute
 	data.Broken = flow.Outcome == "" && !data.Working
+	data.Advice, data.Obstacles = adviceFor(r, flow.Class), Obstacles(s.registration(ctx))
 	if flow.Outcome == Pending {
 		data.Grant = s.watched(ctx, app)
 	}
@@ -144,6 +165,16 @@ func (s *Service) outcome(w http.ResponseWriter, r *http.Request, kind Kind) {
 		shown.Refresh = 5 * time.Second
 	}
 	page.Render(w, http.StatusOK, shown)
+}
+
+// registration says whose the app registration is; the tenant's own when that can't
+// be read now.
+func (s *Service) registration(ctx context.Context) settings.Registration {
+	integration, _, err := s.Settings.Load(ctx)
+	if err != nil {
+		return settings.OwnRegistration
+	}
+	return integration.Registration
 }
 
 // finished reads a trip's row, and waits a little when its other arrival is still

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/secret"
 )
 
@@ -143,19 +144,20 @@ const (
 // Flow is what became of a trip that came back: one row, inserted before the
 // authorization code is used.
 type Flow struct {
-	ID            string    `json:"id"`
-	Kind          Kind      `json:"kind"`
-	Administrator string    `json:"administrator"` // pseudonym
-	Began         time.Time `json:"began"`
-	Ended         time.Time `json:"ended,omitzero"`
-	Outcome       Outcome   `json:"outcome,omitempty"`
-	Account       Account   `json:"account,omitzero"`
-	Wanted        string    `json:"wanted,omitempty"` // the account that was to be renewed, where it is another one
-	Permissions   []string  `json:"permissions,omitempty"`
-	Code          string    `json:"code,omitempty"`
-	Reason        string    `json:"reason,omitempty"`
-	NextStep      string    `json:"nextStep,omitempty"`
-	TraceID       string    `json:"traceId,omitempty"`
+	ID            string       `json:"id"`
+	Kind          Kind         `json:"kind"`
+	Administrator string       `json:"administrator"` // pseudonym
+	Began         time.Time    `json:"began"`
+	Ended         time.Time    `json:"ended,omitzero"`
+	Outcome       Outcome      `json:"outcome,omitempty"`
+	Account       Account      `json:"account,omitzero"`
+	Wanted        string       `json:"wanted,omitempty"` // the account that was to be renewed, where it is another one
+	Permissions   []string     `json:"permissions,omitempty"`
+	Code          string       `json:"code,omitempty"`
+	Class         aadsts.Class `json:"class,omitempty"`
+	Reason        string       `json:"reason,omitempty"`
+	NextStep      string       `json:"nextStep,omitempty"`
+	TraceID       string       `json:"traceId,omitempty"`
 	// Claims is what Entra wants the next attempt to carry, JSON; mostly empty.
 	Claims string `json:"claims,omitempty"`
 }
