@@ -97,6 +97,20 @@ func TestTheManagedIdentityIsUsedWhereThereIsOne(t *testing.T) {
 	}
 }
 
+func TestAnotherCloudHasItsOwnAudience(t *testing.T) {
+	w := start(t, settings.Federated)
+	w.give(settings.Federated)
+	w.federated.Audience = "api://AzureADTokenExchangeUSGov"
+	w.restart() // in the US government's cloud
+	if _, err := w.token(); !w.refused(err).Has(700212) {
+		t.Errorf("AppToken = %v", err)
+	}
+	w.give(settings.Federated)
+	if _, err := w.token(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTheAppSettingWins(t *testing.T) {
 	w := start(t, settings.CertificateInKeyVault)
 	w.fixed, w.fixedEnds = w.addSecret(), w.clock().AddDate(0, 0, 10)

@@ -163,7 +163,7 @@ func (w *world) restart() {
 // process is a bridge that runs with an identity.
 func (w *world) process(identity string) *appcredential.Issuer {
 	w.t.Helper()
-	cloud := settings.Cloud{Name: "public", Authority: w.back, Graph: graph, Exchange: "api://AzureADTokenExchange"}
+	cloud := settings.Cloud{Name: "public", Authority: w.back, Graph: graph, Exchange: w.federated.Audience}
 	config := appcredential.Config{
 		Entra:    &entra.Client{Cloud: cloud, HTTP: w.transport, Now: w.bridgeClock},
 		Settings: w, Vault: w.secrets, Open: entra.OpenCertificate, Cloud: cloud,

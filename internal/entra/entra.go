@@ -177,7 +177,7 @@ func (c *Client) discover(ctx context.Context, name string) (Tenant, error) {
 		return Tenant{}, network(ctx, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return Tenant{}, tenantError(aadsts.FromAnswer(response.StatusCode, body))
+		return Tenant{}, c.tenantError(aadsts.FromAnswer(response.StatusCode, body))
 	}
 	var p published
 	if err := json.Unmarshal(body, &p); err != nil {
@@ -226,21 +226,24 @@ func (c *Client) sameCloud(p published) error {
 		return nil
 	}
 	step := "Use a bridge that runs in the tenant's cloud."
-	if right != "" {
+	switch {
+	case right != "":
 		step = "Set AZURE_CLOUD to " + right + "."
-	} else if p.CloudInstance == "microsoftonline.com" {
+	case p.CloudInstance == "microsoftonline.com":
 		step = "Set AZURE_CLOUD to public."
+	case strings.HasSuffix(p.CloudInstance, ".cn"):
+		step = "There is none: Microsoft Graph offers no presence in the cloud operated by 21Vianet."
 	}
 	return &TenantError{Problem: "cloud", Cause: "the tenant lives in another Microsoft cloud than this bridge is set to (" + c.Cloud.Name + ")", Step: step}
 }
 
 // tenantError names the refusals that discovery gives about the tenant itself.
-func tenantError(e *Error) error {
+func (c *Client) tenantError(e *Error) error {
 	switch {
 	case e.Has(90002, 900023, 50059, 50128):
 		return &TenantError{Problem: "unknown", Code: e.Code, Cause: "Entra knows no such tenant in this cloud", Step: "Check the tenant id or the domain, and AZURE_CLOUD."}
 	case e.Has(90038, 900439, 900382, 900432):
-		return &TenantError{Problem: "cloud", Code: e.Code, Cause: "the tenant lives in another Microsoft cloud", Step: "Set AZURE_CLOUD to the tenant's cloud."}
+		return &TenantError{Problem: "cloud", Code: e.Code, Cause: "the tenant lives in another Microsoft cloud than this bridge is set to (" + c.Cloud.Name + ")", Step: "Set AZURE_CLOUD to the tenant's cloud: public, usgov (GCC High) or usgovdod."}
 	}
 	return e
 }

@@ -103,7 +103,8 @@ func TestAnotherCloudIsNamed(t *testing.T) {
 		"a government tenant asked in the global cloud": {"public", `,"cloud_instance_name":"microsoftonline.us","tenant_region_scope":"USGov","tenant_region_sub_scope":"DODCON"`, "usgov"},
 		"a DoD tenant asked in GCC High":                {"usgov", `,"cloud_instance_name":"microsoftonline.us","tenant_region_sub_scope":"DOD"`, "usgovdod"},
 		"a global tenant asked in the government cloud": {"usgov", `,"cloud_instance_name":"microsoftonline.com","tenant_region_scope":"EU"`, "public"},
-		"a Chinese tenant":                              {"public", `,"cloud_instance_name":"partner.microsoftonline.cn"`, "tenant's cloud"},
+		"a Chinese tenant":                              {"public", `,"cloud_instance_name":"partner.microsoftonline.cn"`, "21Vianet"},
+		"a tenant of a new sovereign cloud":             {"public", `,"cloud_instance_name":"sovcloud-identity.fr"`, "tenant's cloud"},
 		"the right cloud":                               {"public", `,"cloud_instance_name":"microsoftonline.com","tenant_region_scope":"NA","tenant_region_sub_scope":"GCC"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -126,6 +127,59 @@ func TestAnotherCloudIsNamed(t *testing.T) {
 			t.Error("another issuer is accepted")
 		}
 	})
+}
+
+func TestARedirectionToAnotherCloudIsNamed(t *testing.T) {
+	for _, number := range []string{"90038", "900439", "900382", "900432"} {
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(`{"error":"invalid_request","error_description":"AADSTS` + number + `: Tenant 'contoso.us' request is being redirected to the National Cloud 'MicrosoftOnline.US'.","error_codes":[` + number + `]}`))
+		}))
+		c := &entra.Client{Cloud: settings.Cloud{Name: "public", Authority: server.URL, Graph: graph}, HTTP: server.Client()}
+		_, err := c.ResolveTenant(t.Context(), "contoso.us")
+		if refused, ok := errors.AsType[*entra.TenantError](err); !ok || refused.Problem != "cloud" || refused.Code != "AADSTS"+number || !strings.Contains(refused.Step, "usgov") {
+			t.Errorf("ResolveTenant = %v", err)
+		}
+		server.Close()
+	}
+}
+
+func TestEveryScopeNamesTheCloudsGraph(t *testing.T) {
+	const dod = "https://dod-graph.microsoft.us"
+	c, sim := start(t)
+	c.Cloud.Graph = dod
+	sim.SetResources(dod, "")
+	l := leg(consent.ReadPresence)
+	address, err := c.AuthorizeURL(t.Context(), app, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, _ := url.Parse(address)
+	for _, scope := range strings.Fields(u.Query().Get("scope")) {
+		if strings.HasSuffix(scope, ".All") && !strings.HasPrefix(scope, dod+"/") {
+			t.Errorf("asks for %s: short names and other hosts mean another Graph", scope)
+		}
+	}
+	if address, err = c.AdminConsentURL(t.Context(), app, redirect, "state"); err != nil || !strings.Contains(address, url.QueryEscape(dod+"/.default")) {
+		t.Errorf("AdminConsentURL = %s, %v", address, err)
+	}
+	who, err := c.Redeem(t.Context(), app, l, signIn(t, c, l))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := c.Refresh(t.Context(), app, who.Refresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	only, err := c.AppToken(t.Context(), app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, token := range map[string]secret.Text{"code": who.Access, "refresh": tokens.Access, "app": only.Value} {
+		if _, err := sim.VerifyFor(dod, token.Reveal()); err != nil {
+			t.Errorf("%s token: %v", name, err)
+		}
+	}
 }
 
 func leg(purpose consent.Purpose) consent.Leg {
