@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,14 +14,25 @@ import (
 )
 
 // printed collects log lines.
-type printed struct{ bytes.Buffer }
+type printed struct {
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func (p *printed) Write(line []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.Write(line)
+}
 
 func (p *printed) log() *slog.Logger { return slog.New(slog.NewJSONHandler(p, nil)) }
 
 // lines returns what was written since the last call.
 func (p *printed) lines(t *testing.T) (lines []map[string]any) {
 	t.Helper()
-	for decoder := json.NewDecoder(&p.Buffer); decoder.More(); {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for decoder := json.NewDecoder(&p.out); decoder.More(); {
 		var line map[string]any
 		if err := decoder.Decode(&line); err != nil {
 			t.Fatal(err)

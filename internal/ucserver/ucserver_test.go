@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -27,6 +28,7 @@ import (
 	"procallteams/internal/outbound"
 	"procallteams/internal/secret"
 	"procallteams/internal/settings"
+	"procallteams/internal/telemetry"
 	"procallteams/internal/ucserver"
 )
 
@@ -54,6 +56,19 @@ func TestThePublishedLibraryVerifiesWhatIsSent(t *testing.T) {
 	defer server.Close()
 	if o := (ucserver.Client{}).Push(t.Context(), delivery(server.URL)); o.Result != ucserver.Delivered || o.Reason != "" {
 		t.Errorf("outcome = %+v", o)
+	}
+}
+
+func TestADeliveryCarriesTheTraceOfItsCallIfThereIsOne(t *testing.T) {
+	var got []string
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = append(got, r.Header.Get("Traceparent")) }))
+	defer server.Close()
+	ucserver.Client{}.Push(t.Context(), delivery(server.URL))
+	ctx, span := telemetry.NewTracer(slog.New(slog.DiscardHandler), nil).Start(t.Context(), "presencepush")
+	defer span.End()
+	ucserver.Client{}.Push(ctx, delivery(server.URL))
+	if len(got) != 2 || got[0] != "" || !strings.HasPrefix(got[1], "00-"+span.SpanContext().TraceID().String()+"-") {
+		t.Errorf("traceparent = %q; want none, then that of the call", got)
 	}
 }
 
