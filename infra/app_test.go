@@ -238,6 +238,13 @@ func TestTheAppRunsAsACustomHandlerWithOneIdentityEverywhere(t *testing.T) {
 		if site.at("functionAppConfig.runtime.name") != "custom" || site.at("functionAppConfig.runtime.version") != "1.0" {
 			t.Errorf("%s: runtime %v", d.Name, site.at("functionAppConfig.runtime"))
 		}
+		// Resource Manager refuses others there (error 51021): linuxFxVersion, ftpsState,
+		// preWarmedInstanceCount, functionsRuntimeScaleMonitoringEnabled ...
+		config, _ := site.at("siteConfig").(map[string]any)
+		accepted := []string{"appSettings", "ipSecurityRestrictions", "ipSecurityRestrictionsDefaultAction", "minTlsVersion", "scmIpSecurityRestrictionsUseMain"}
+		if diff := cmp.Diff(accepted, slices.Sorted(maps.Keys(config))); diff != "" {
+			t.Errorf("%s: siteConfig (-accepted +got):\n%s", d.Name, diff)
+		}
 		storage, _ := site.at("functionAppConfig.deployment.storage").(map[string]any)
 		want := map[string]any{
 			"type": "blobContainer", "value": storage["value"],

@@ -58,7 +58,8 @@ var consents = ['authorization-required-read', 'authorization-required-write']
 var reading = ['stale', 'no-sync']
 var pushing = ['push-failing', 'push-behind', 'push-stopped']
 var writing = ['writes-failing', 'writes-behind', 'reporter-silent']
-var alone = ['poison-messages', 'throttled', 'nobody-polls', 'credential-expiring']
+var credentials = ['credential-expiring', 'credential-expired']
+var alone = ['poison-messages', 'throttled', 'nobody-polls']
 
 var rules rule[] = [
   {
@@ -140,7 +141,7 @@ var rules rule[] = [
 | extend code = tostring(line.code), heading = tostring(line["title"])
 | where code !in ({0})
 ''',
-      '"${join(concat(consents, reading, pushing, writing, alone), '", "')}"'
+      '"${join(concat(consents, reading, pushing, writing, credentials, alone), '", "')}"'
     )
     every: 'PT15M'
     window: 'PT15M'
@@ -196,13 +197,13 @@ var rules rule[] = [
   }
   {
     name: 'credential-expiring'
-    title: 'A credential of the bridge ends soon'
+    title: 'A credential of the bridge ends soon, or has ended'
     severity: 2
-    query: found(['credential-expiring'])
+    query: found(credentials)
     every: 'PT1H'
     window: 'PT1H'
     rows: 30
-    sections: ['credential-expiring']
+    sections: credentials
     by: ['heading']
   }
 ]

@@ -137,7 +137,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
   }
   properties: {
     serverFarmId: hosting.id
-    reserved: true
+    reserved: isFlex ? null : true
     httpsOnly: true
     publicNetworkAccess: 'Enabled'
     keyVaultReferenceIdentity: identityId
@@ -163,7 +163,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
     siteConfig: union(
       common,
       isFlex
-        ? {}
+        ? {} // it refuses most others, also with their default values
         : {
             linuxFxVersion: ''
             ftpsState: 'Disabled'
