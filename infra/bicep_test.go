@@ -14,28 +14,15 @@ import (
 	"strings"
 	"sync"
 	"testing"
-)
 
-// bicep finds the compiler: $BICEP, the one that az bicep install put into the home
-// folder, bicep on the PATH, or a copy beside the repository.
-var bicep = sync.OnceValues(func() (string, error) {
-	if program := os.Getenv("BICEP"); program != "" {
-		return program, nil
-	}
-	home, _ := os.UserHomeDir()
-	for _, program := range []string{filepath.Join(home, ".azure", "bin", "bicep"), "bicep", "../../shared/tools/bicep/bicep"} {
-		if path, err := exec.LookPath(program); err == nil {
-			return filepath.Abs(path)
-		}
-	}
-	return "", errors.New("there is no Bicep compiler: run make bicep, or set BICEP")
-})
+	"procallteams/internal/bicep"
+)
 
 // compiler returns a function that runs the compiler and returns its standard output and
 // its findings. Without a compiler the test is skipped; make check says so aloud.
 func compiler(t *testing.T) func(arguments ...string) (string, string) {
 	t.Helper()
-	program, err := bicep()
+	program, err := bicep.Find("..")
 	if err != nil {
 		t.Skipf("THE TEMPLATES WERE NOT COMPILED AND NOT TESTED: %v", err)
 	}
@@ -130,7 +117,7 @@ var errFindings = errors.New("the compiler found something")
 
 // evaluate works in a copy, since the compiler writes its snapshots beside the parameters.
 func evaluate() (all []deployment, err error) {
-	program, err := bicep()
+	program, err := bicep.Find("..")
 	if err != nil {
 		return nil, err
 	}

@@ -53,8 +53,8 @@ type proxyOptions = {
   address: string
   @description('Hosts, .suffixes and ranges that are reached without it, separated by commas.')
   bypass: string?
-  @description('File in the package with the certificates (PEM) of a proxy that looks into TLS.')
-  caFile: string?
+  @description('Certificates (PEM) that a proxy signs with which looks into TLS. They are public.')
+  certificates: string?
 }
 
 @description('Begins every name that people see. Lower-case letters, digits and hyphens, a letter first.')
@@ -292,7 +292,7 @@ var given = union(
   ucserverPushUrl == null ? {} : { UCSERVER_PUSH_URL: ucserverPushUrl! },
   proxy == null ? {} : { OUTBOUND_PROXY: proxy!.address },
   proxy.?bypass == null ? {} : { OUTBOUND_PROXY_BYPASS: proxy!.bypass! },
-  proxy.?caFile == null ? {} : { OUTBOUND_CA_FILE: proxy!.caFile! }
+  proxy.?certificates == null ? {} : { OUTBOUND_CA: proxy!.certificates! }
 )
 
 module app 'modules/app.bicep' = {

@@ -21,7 +21,7 @@ param ucserverPushUrl = 'https://ucserver.contoso.com/presence'
 param proxy = {
   address: 'http://proxy.contoso.com:3128'
   bypass: '.contoso.com,10.0.0.0/8'
-  caFile: 'config/proxy-ca.pem'
+  certificates: loadTextContent('ca.pem')
 }
 param network = {
   kind: 'existing'

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"procallteams/internal/bicep"
 )
 
 func TestAReleaseIsMadeTwiceAlike(t *testing.T) {
@@ -81,7 +83,7 @@ func TestAnotherCompilerIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("BICEP", other)
-	if _, err := compile("main.bicep"); err == nil || !strings.Contains(err.Error(), "az bicep install --version v"+bicepVersion) {
+	if _, err := compile("main.bicep"); err == nil || !strings.Contains(err.Error(), "az bicep install --version v"+bicep.Version) {
 		t.Errorf("compile() = %v; want the command that installs the right one", err)
 	}
 }
@@ -149,7 +151,7 @@ func layOut(t *testing.T) map[string]string {
 // repository is a small one with the real templates and scripts, and a tag.
 func repository(t *testing.T, tag string) string {
 	t.Helper()
-	if _, err := compiler("../../../infra/main.bicep"); err != nil {
+	if _, err := bicep.Find("../../.."); err != nil {
 		t.Skipf("RELEASES WERE NOT TESTED: %v", err)
 	}
 	root := t.TempDir()
