@@ -286,11 +286,8 @@ func (s *Service) probeUser(ctx context.Context, tenant string, grant Grant, eve
 			return err
 		}
 		return s.Grants.RemoveGrant(ctx, tenant, grant)
-	case grant.State == Unconfirmed && s.now().Sub(grant.Since) >= confirmTime:
-		return s.retire(ctx, tenant, grant, why{
-			reason: "nobody confirmed within 15 minutes that this account is to be used",
-			step:   "Sign in with it again, and choose on the page that follows.",
-		})
+	case grant.State == Unconfirmed && grant.expired(s.now()):
+		return s.retire(ctx, tenant, grant, unanswered)
 	case grant.Works(), grant.retried():
 	case grant.State == Required && grant.SecretVersion != "": // its client id was changed, and is the former one again
 	default:

@@ -12,6 +12,15 @@ import (
 // to say what it is for.
 const confirmTime = 15 * time.Minute
 
+// unanswered is why a sign-in is forgotten that waited for too long.
+var unanswered = why{
+	reason: "nobody confirmed within 15 minutes that this account is to be used",
+	step:   "Sign in with it again, and choose on the page that follows.",
+}
+
+// expired reports whether an unconfirmed sign-in has waited for too long.
+func (g Grant) expired(now time.Time) bool { return now.Sub(g.Since) >= confirmTime }
+
 // ErrNotWaiting reports that an account waits for no confirmation (any more).
 var ErrNotWaiting = errors.New("this account waits for no confirmation")
 
@@ -58,7 +67,7 @@ func (s *Service) Confirm(ctx context.Context, who, account, instead string) err
 	if err != nil {
 		return err
 	}
-	if !found || grant.State != Unconfirmed || s.now().Sub(grant.Since) >= confirmTime || instead == account {
+	if !found || grant.State != Unconfirmed || grant.expired(s.now()) || instead == account {
 		return ErrNotWaiting
 	}
 	if err := s.Audit(ctx, app.Tenant, who, "user consent confirmed", account); err != nil {

@@ -29,9 +29,12 @@ func (g Grant) barred() bool {
 const (
 	rejectionsNeeded = 3
 	rejectionsWithin = 2 * time.Minute
-	rejectedRest     = 45 * time.Second
 	inARow           = 2 * time.Minute
 )
+
+// rejectedRests are how long a grant rests after so many of them: a short disturbance at
+// Graph costs little.
+var rejectedRests = []time.Duration{10 * time.Second, 20 * time.Second, 45 * time.Second}
 
 // Refused tells that Graph answered token with status 401 or 403. The token is
 // dropped. After a 403, and after a second 401 in a row, the grant is proven with a
@@ -116,7 +119,7 @@ func (p *slot) reject(g Grant, now time.Time) bool {
 	}
 	p.rejected++
 	p.token = Token{}
-	p.rest(fmt.Errorf("a new token of the %s consent was answered 401 by Microsoft Graph", g.Kind), g.SecretVersion, now, rejectedRest)
+	p.rest(fmt.Errorf("a new token of the %s consent was answered 401 by Microsoft Graph", g.Kind), g.SecretVersion, now, rejectedRests[min(p.rejected, len(rejectedRests))-1])
 	return p.rejected >= rejectionsNeeded && now.Sub(p.rejectedAt) >= rejectionsWithin
 }
 

@@ -150,12 +150,7 @@ func (s *Service) outcome(w http.ResponseWriter, r *http.Request, kind Kind) {
 	if grants, err := s.Report(ctx); err == nil {
 		data.Other = missing(kind, grants)
 		if flow.Outcome == Asked {
-			data.Others = others(grants, app.ClientID, flow.Account.ObjectID)
-			for _, g := range grants {
-				if g.Kind == User && g.Account.ObjectID == flow.Account.ObjectID {
-					data.Grant = g
-				}
-			}
+			data.ask(grants, app.ClientID, s.now())
 		}
 	}
 	shown := page.Page{Title: title(data), Body: page.Execute(pages, "ending", data)}
@@ -175,6 +170,24 @@ func (s *Service) registration(ctx context.Context) settings.Registration {
 		return settings.OwnRegistration
 	}
 	return integration.Registration
+}
+
+// ask adds what is to be known about another account that signed in. Its question comes
+// first: the other consent is not offered before it is answered.
+func (e *ending) ask(grants []Grant, clientID string, now time.Time) {
+	account := e.Flow.Account.ObjectID
+	e.Others = others(grants, clientID, account)
+	for _, g := range grants {
+		if g.Kind == User && g.Account.ObjectID == account {
+			e.Grant = g
+		}
+	}
+	if e.Grant.State == Unconfirmed && e.Grant.expired(now) {
+		e.Grant.enter(Required, now, unanswered) // as the next probe finds
+	}
+	if e.Grant.State == Unconfirmed {
+		e.Other = ""
+	}
 }
 
 // finished reads a trip's row, and waits a little when its other arrival is still
