@@ -338,7 +338,14 @@ func TestAnAuthorityOfOneConnectionIsTrustedByNoOther(t *testing.T) {
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw}))
 	different := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: other.cert.Raw}))
 	address := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
-	n := network(t, outbound.Config{})
+	for name, n := range map[string]*outbound.Network{
+		"the system's alone": network(t, outbound.Config{}), "with others": network(t, outbound.Config{Authorities: []*x509.Certificate{other.cert}}),
+	} {
+		t.Run(name, func(t *testing.T) { trustedByNoOther(t, n, address, text, different) })
+	}
+}
+
+func trustedByNoOther(t *testing.T, n *outbound.Network, address, text, different string) {
 	push := func(authority string) error {
 		_, err := post(t, &http.Client{Transport: n.Trusting(authority)}, address, "hello")
 		return err
