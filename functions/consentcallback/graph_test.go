@@ -125,3 +125,27 @@ func TestARoleThatGraphDoesNotSeeYetIsWaitedForFifteenMinutes(t *testing.T) {
 		}
 	}
 }
+
+func TestAPersonsConsentThatIsRemovedIsNoticedWithinFiveMinutes(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	minutes := func(n int) {
+		for range n {
+			w.advance(time.Minute)
+			w.probe()
+		}
+	}
+	asked := w.entra.TokenRequests()["refresh_token"]
+	minutes(60)
+	if n := w.entra.TokenRequests()["refresh_token"] - asked; n < 11 || n > 13 {
+		t.Errorf("%d refreshes in an hour; want one every five minutes", n)
+	}
+	must(t, w.entra.RevokeDelegated(w.tenant, w.client, w.reader))
+	minutes(5)
+	if g := w.grant(w.reader); g.State != consent.Reauthorize || g.Code != "AADSTS65001" {
+		t.Errorf("five minutes after the removal = %s %s", g.State, g.Code)
+	}
+	if _, err := w.read(); err == nil {
+		t.Error("an older token is still used")
+	}
+}
