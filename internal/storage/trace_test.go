@@ -35,7 +35,7 @@ func TestTracesNameNeitherRowsNorBlobs(t *testing.T) {
 	if strings.Contains(all, person) || strings.Contains(all, tenant) || strings.Contains(all, "session") {
 		t.Errorf("a trace names somebody:\n%s", all)
 	}
-	for _, want := range []string{"table POST /{}/bridge", "table GET /{}/bridge()", "queue POST /{}/presence-push/messages", "queue GET /{}/presence-set-poison"} {
+	for _, want := range []string{"table POST /{}/{}", "table GET /{}/{}()", "queue POST /{}/presence-push/messages", "queue GET /{}/presence-set-poison"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no request %q in\n%s", want, all)
 		}
