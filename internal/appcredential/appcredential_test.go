@@ -1,6 +1,7 @@
 package appcredential_test
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha1"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	devEntra "procallteams/dev/entra"
+	"procallteams/internal/appcredential"
 	"procallteams/internal/consent"
 	"procallteams/internal/entra"
 	"procallteams/internal/entra/aadsts"
@@ -227,6 +229,36 @@ func TestANewSecretThatIsWrongLeavesTheOldOneInUse(t *testing.T) {
 	}
 }
 
+// interrupted is a vault in which something happens before its versions are listed.
+type interrupted struct {
+	appcredential.Vault
+	happens func()
+}
+
+func (v interrupted) Versions(ctx context.Context, name string) ([]secret.Version, error) {
+	v.happens()
+	return v.Vault.Versions(ctx, name)
+}
+
+func TestASecretThatIsCorrectedInThisMomentIsUsedAtOnce(t *testing.T) {
+	w := start(t, settings.SecretInKeyVault)
+	old, next := w.addSecret(), w.addSecret()
+	must(t, w.issuer.SetSecret(t.Context(), old, time.Time{}))
+	if _, err := w.token(); err != nil {
+		t.Fatal(err)
+	}
+	w.advance(time.Minute)
+	must(t, w.issuer.SetSecret(t.Context(), secret.New("mistyped~"+rand.Text()), time.Time{}))
+	w.issuer.Vault = interrupted{w.secrets, func() {
+		w.advance(time.Second)
+		must(t, w.issuer.SetSecret(t.Context(), next, time.Time{}))
+		must(t, w.entra.RemoveSecret(w.tenant, w.client, old.Reveal()))
+	}}
+	if token, err := w.token(); err != nil || token.Credential.Note != "" {
+		t.Errorf("AppToken by %+v, %v", token.Credential, err)
+	}
+}
+
 func TestARenewedCertificateIsUsedOnceEntraKnowsIt(t *testing.T) {
 	w := start(t, settings.CertificateInKeyVault)
 	first, second := w.certificate(keys()[2], w.clock().AddDate(0, 1, 0)), w.certificate(keys()[3], w.clock().AddDate(1, 0, 0))
@@ -289,8 +321,11 @@ func TestASecretOfAnotherRegistrationIsNotSent(t *testing.T) {
 	if _, err := w.token(); err != nil {
 		t.Error(err)
 	}
+	w.advance(time.Minute)
+	w.give(settings.SecretInKeyVault)
 	w.client = former // back again: its secret is still there
 	w.integration.ClientID = former
+	w.restart()
 	if token, err := w.token(); err != nil || token.Credential.Note != "" {
 		t.Errorf("the former registration: %+v, %v", token.Credential, err)
 	}
@@ -309,6 +344,18 @@ func TestADisabledVersionIsNotUsed(t *testing.T) {
 	must(t, w.secrets.Disable(t.Context(), "client-secret-"+w.tenant, versions[1].ID))
 	if _, err := w.token(); err == nil {
 		t.Error("a disabled version is used")
+	}
+}
+
+func TestASecretThatHasEndedIsNotTriedInstead(t *testing.T) {
+	w := start(t, settings.SecretInKeyVault)
+	must(t, w.issuer.SetSecret(t.Context(), w.addSecret(), w.clock().Add(time.Hour)))
+	w.advance(2 * time.Hour)
+	must(t, w.issuer.SetSecret(t.Context(), secret.New("mistyped~"+rand.Text()), time.Time{}))
+	before := w.entra.TokenRequests()["client_credentials"]
+	_, err := w.token()
+	if n := w.entra.TokenRequests()["client_credentials"] - before; n != 1 || !w.refused(err).Has(7000215) {
+		t.Errorf("%d token requests, %v", n, err)
 	}
 }
 

@@ -104,10 +104,9 @@ type Issuer interface {
 }
 
 // Vault keeps secrets. Every Put makes a version; versions are never deleted.
-// When Put returns without error, the version lasts. Get returns the newest
-// version. What is not there is secret.ErrNotFound.
+// When Put returns without error, the version lasts. What is not there is
+// secret.ErrNotFound.
 type Vault interface {
-	Get(ctx context.Context, name string) (value secret.Text, version string, err error)
 	GetVersion(ctx context.Context, name, version string) (secret.Text, error)
 	Put(ctx context.Context, name string, value secret.Text, label secret.Label) (version string, err error)
 	// Versions lists them, the newest first, also disabled ones.

@@ -155,7 +155,7 @@ func TestEveryScopeNamesTheCloudsGraph(t *testing.T) {
 		t.Fatal(err)
 	}
 	u, _ := url.Parse(address)
-	for _, scope := range strings.Fields(u.Query().Get("scope")) {
+	for scope := range strings.FieldsSeq(u.Query().Get("scope")) {
 		if strings.HasSuffix(scope, ".All") && !strings.HasPrefix(scope, dod+"/") {
 			t.Errorf("asks for %s: short names and other hosts mean another Graph", scope)
 		}
