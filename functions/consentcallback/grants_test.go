@@ -70,67 +70,6 @@ func TestConsentGivenAndRemovedInThePortalIsNoticed(t *testing.T) {
 	}
 }
 
-func TestARefusedRefreshIsMarkedWithItsReasonAndRecovers(t *testing.T) {
-	for name, row := range map[string]struct {
-		do, undo func(*world) error
-		code     string
-		state    consent.State
-	}{
-		"revoked sessions":            {func(w *world) error { return w.entra.RevokeSessions(w.reader) }, nil, "AADSTS50173", consent.Reauthorize},
-		"a disabled account":          {func(w *world) error { return w.entra.Disable(w.reader) }, func(w *world) error { return w.entra.Enable(w.reader) }, "AADSTS50057", consent.Reauthorize},
-		"an expired grant":            {func(w *world) error { return w.entra.ExpireGrant(w.reader) }, nil, "AADSTS700082", consent.Reauthorize},
-		"conditional access":          {func(w *world) error { return w.entra.ConditionalAccess(w.reader, true) }, func(w *world) error { return w.entra.ConditionalAccess(w.reader, false) }, "AADSTS53003", consent.Blocked},
-		"multi-factor authentication": {func(w *world) error { return w.entra.RequireMFA(w.reader) }, nil, "AADSTS50076", consent.Reauthorize},
-		"a withdrawn consent":         {func(w *world) error { return w.entra.RevokeDelegated(w.tenant, w.client, w.reader) }, nil, "AADSTS65001", consent.Reauthorize},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.consentUser(w.reader)
-			must(t, row.do(w))
-			w.advance(2 * time.Hour)
-			_, err := w.read()
-			required(t, err, row.code)
-			g := w.grant(w.reader)
-			if g.State != row.state || g.Code != row.code || g.Reason == "" || g.NextStep == "" || !g.Since.Equal(w.clock()) || g.TraceID == "" {
-				t.Errorf("grant = %+v", g)
-			}
-			if versions := w.vault.Versions(g.SecretName); !versions[len(versions)-1].Enabled {
-				t.Error("the stored sign-in was thrown away")
-			}
-			since := g.Since
-			asked := w.entra.TokenRequests()["refresh_token"]
-			for range 20 { // syncs
-				w.advance(5 * time.Second)
-				_, err = w.read()
-				required(t, err, row.code)
-			}
-			if n := w.entra.TokenRequests()["refresh_token"] - asked; n != 0 {
-				t.Errorf("%d more refreshes in 100 seconds; want 0", n)
-			}
-			w.advance(5 * time.Minute)
-			if row.undo != nil {
-				must(t, row.undo(w))
-				if token, err := w.read(); err != nil || token.Account != w.reader {
-					t.Errorf("after it was undone: %v", err)
-				}
-			} else {
-				_, err = w.read()
-				required(t, err, row.code)
-				if g := w.grant(w.reader); !g.Since.Equal(since) {
-					t.Errorf("since moved to %s", g.Since)
-				}
-				w.consentUser(w.reader)
-				if _, err := w.read(); err != nil {
-					t.Errorf("after a new consent: %v", err)
-				}
-			}
-			if g := w.grant(w.reader); !g.Works() || g.Code != "" || g.Reason != "" {
-				t.Errorf("recovered grant = %+v", g)
-			}
-		})
-	}
-}
-
 func TestANewConsentReachesAProcessThatWasRefusedAtOnce(t *testing.T) {
 	w := newWorld(t)
 	w.consentUser(w.reader)
@@ -141,16 +80,6 @@ func TestANewConsentReachesAProcessThatWasRefusedAtOnce(t *testing.T) {
 	w.consentUser(w.reader)
 	if _, err := sync.ReadToken(t.Context(), w.tenant, w.grants()); err != nil {
 		t.Errorf("the other process still says %v", err)
-	}
-}
-
-func TestAChangedPasswordStopsNothing(t *testing.T) {
-	w := newWorld(t)
-	w.consentUser(w.reader)
-	must(t, w.entra.ChangePassword(w.reader))
-	w.advance(2 * time.Hour)
-	if _, err := w.read(); err != nil {
-		t.Errorf("ReadToken = %v", err)
 	}
 }
 
