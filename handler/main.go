@@ -46,6 +46,9 @@ func serve(log *slog.Logger) error {
 		for _, warning := range bootstrap.Warnings {
 			log.Warn("app settings", "warning", warning)
 		}
+		if proxy := bootstrap.Proxy; proxy.On() {
+			log.Info("outbound proxy", "address", proxy.Address.String(), "source", proxy.Source)
+		}
 		var bodies functions
 		if bodies, err = wire(bootstrap, log, meter); err == nil {
 			bodies.register(h)

@@ -39,8 +39,8 @@ func proxyCheck(t *testing.T, c *cloud.Cloud, b *cloud.Browser) (ok bool, detail
 	t.Helper()
 	var report struct {
 		Checks []struct {
-			Name, Detail string
-			OK           bool
+			Name, Detail, NextStep string
+			OK                     bool
 		}
 	}
 	if err := c.API(t.Context(), b, http.MethodPost, "status", map[string]any{}, &report); err != nil {
@@ -48,7 +48,7 @@ func proxyCheck(t *testing.T, c *cloud.Cloud, b *cloud.Browser) (ok bool, detail
 	}
 	for _, check := range report.Checks {
 		if check.Name == "Outbound proxy" {
-			return check.OK, check.Detail
+			return check.OK, strings.TrimSpace(check.Detail + " " + check.NextStep)
 		}
 	}
 	t.Fatalf("the check says nothing of the proxy: %+v", report)
@@ -141,7 +141,7 @@ func TestAProxyThatWantsAPasswordGetsItFromKeyVault(t *testing.T) {
 	if _, err := b.Fill(t.Context(), page, url.Values{"code": {code}}); err != nil {
 		t.Fatal(err)
 	}
-	if ok, detail := proxyCheck(t, c, b); ok || !strings.Contains(detail, `does not accept the user "svc" with its password (407); store the right password in Key Vault as the secret proxy-password`) {
+	if ok, detail := proxyCheck(t, c, b); ok || !strings.Contains(detail, `does not accept the user "svc" with its password (407) Store the right password in Key Vault as the secret proxy-password`) {
 		t.Errorf("with a wrong password the check says %t, %s", ok, detail)
 	}
 
