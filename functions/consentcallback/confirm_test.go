@@ -140,3 +140,21 @@ func TestRenewingAnAccountAsksForThatOne(t *testing.T) {
 		}
 	})
 }
+
+func TestAnUnconfirmedAccountDoesNotComeBackWithItsClientID(t *testing.T) {
+	w := newWorld(t)
+	w.asked()
+	name := w.grant(w.second).SecretName
+	for _, client := range []string{"77777777-8888-4999-8aaa-bbbbbbbbbbbb", w.client} {
+		w.set(func() { w.integration.ClientID = client })
+		w.advance(time.Minute)
+		_ = w.service.Probe(t.Context())
+	}
+	if g := w.grant(w.second); g.State != consent.Required || !g.Disconnected {
+		t.Errorf("state = %s; want it forgotten", g.State)
+	}
+	w.erased(name)
+	if !w.grant(w.reader).Works() {
+		t.Error("the account that was in use did not come back")
+	}
+}

@@ -230,7 +230,11 @@ func (s *Service) probe(ctx context.Context, now bool) error {
 	var failures []error
 	admin, every := Grant{Kind: Admin, ClientID: app.ClientID}, integration.ConsentCheckEvery()
 	for _, grant := range ordered(grants) {
-		if grant.ClientID != app.ClientID {
+		switch {
+		case grant.ClientID == app.ClientID:
+		case grant.State == Unconfirmed: // and nobody can say so any more
+			failures = append(failures, s.retire(ctx, app.Tenant, grant, unanswered))
+		default:
 			grant, err = s.outdated(ctx, app, grant)
 			failures = append(failures, err)
 		}

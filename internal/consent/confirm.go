@@ -67,7 +67,7 @@ func (s *Service) Confirm(ctx context.Context, who, account, instead string) err
 	if err != nil {
 		return err
 	}
-	if !found || grant.State != Unconfirmed || grant.expired(s.now()) || instead == account {
+	if !found || grant.ClientID != app.ClientID || grant.State != Unconfirmed || grant.expired(s.now()) || instead == account {
 		return ErrNotWaiting
 	}
 	if err := s.Audit(ctx, app.Tenant, who, "user consent confirmed", account); err != nil {
