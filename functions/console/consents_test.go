@@ -129,3 +129,23 @@ func TestADisconnectedAdminConsentCanBeUsedAgain(t *testing.T) {
 		t.Error("what is disconnected can be disconnected")
 	}
 }
+
+func TestWithASharedRegistrationNobodyIsToldToRegisterAnything(t *testing.T) {
+	w := connected(t)
+	own := w.get("/api/console")
+	has(t, own, "Application: Presence.ReadWrite.All, User.Read.All;")
+	kept := storage.Settings{Storage: w.store}
+	current, _, err := kept.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	current.Registration, current.Profile = settings.SharedRegistration, settings.ReadOnlyProfile
+	if _, err := kept.Save(t.Context(), current); err != nil {
+		t.Fatal(err)
+	}
+	shared := w.get("/api/console")
+	has(t, shared, "Nobody here registers redirect URIs or permissions. Give the admin consent first", "Application: Presence.Read.All, User.Read.All;", "Tell whoever hosts the bridge")
+	if strings.Contains(own.Body.String(), "Nobody here registers") {
+		t.Error("a registration of one's own is nobody's")
+	}
+}

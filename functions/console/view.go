@@ -103,25 +103,27 @@ type view struct {
 	// NoticedWithin is when consent given elsewhere is seen; Lang the language for advice.
 	NoticedWithin, Lang string
 	Obstacles           []consent.Obstacle
-	Findings            []health.Finding
-	Redirects           []string
-	Machines            []access.Credential
-	Scopes              []access.Scope
-	Warnings            []string
-	Outbound            status.Outbound
-	AppFixed            map[string]bool
-	Tenant              string // as typed, when it was refused
-	ClientID            string
-	PushURL             string
-	HasSecret           bool // a client secret comes from an app setting
-	Credential          credentialForm
-	Ticked              map[string]bool
-	Rules               []rulesForm
-	People              bool // there is a page of the people
-	Options             []options
-	Writing             bool // calls are written, or were
-	Reporters           []string
-	Now                 time.Time
+	// Delegated and Application are the permissions that the registration lists.
+	Delegated, Application []string
+	Findings               []health.Finding
+	Redirects              []string
+	Machines               []access.Credential
+	Scopes                 []access.Scope
+	Warnings               []string
+	Outbound               status.Outbound
+	AppFixed               map[string]bool
+	Tenant                 string // as typed, when it was refused
+	ClientID               string
+	PushURL                string
+	HasSecret              bool // a client secret comes from an app setting
+	Credential             credentialForm
+	Ticked                 map[string]bool
+	Rules                  []rulesForm
+	People                 bool // there is a page of the people
+	Options                []options
+	Writing                bool // calls are written, or were
+	Reporters              []string
+	Now                    time.Time
 }
 
 type direction struct {
@@ -199,6 +201,8 @@ func (f *Function) view(state report.State, machines []access.Credential, s show
 	v.Grants = grants(state.Grants, state.Settings.ClientID)
 	v.Another = slices.ContainsFunc(v.Grants, func(g grant) bool { return g.Kind == consent.User && g.Account.ObjectID != "" })
 	v.Reading, v.WritingBy = carriedBy(state.Grants, consent.Reading), carriedBy(state.Grants, consent.Writing)
+	bare := settings.Integration{Profile: state.Settings.Profile} // whatever the rules name
+	v.Delegated, v.Application = consent.Wanted(consent.User, bare), consent.Wanted(consent.Admin, bare)
 	v.NoticedWithin, v.Obstacles = noticed(state.Settings), consent.Obstacles(state.Settings.Registration)
 	for _, c := range machines {
 		if c.Revoked.IsZero() {

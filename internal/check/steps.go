@@ -73,7 +73,7 @@ func (r *run) settings() found {
 	if len(r.Warnings) > 0 {
 		return note("the app settings are valid, with "+count(len(r.Warnings), "warning")+": "+strings.Join(r.Warnings, "; "), "Correct the app settings that are named.")
 	}
-	return ok("the app settings are valid; cloud " + r.Cloud)
+	return ok("the app settings are valid, for Microsoft's cloud “" + r.Cloud + "”")
 }
 
 func (r *run) storage(ctx context.Context) found {
@@ -128,7 +128,7 @@ func (r *run) tenant(ctx context.Context) found {
 	if err := r.Discover(ctx, tenant); err != nil {
 		return wrong(err, "Correct the tenant on the console.", "administrator")
 	}
-	return ok("Microsoft Entra knows " + tenant + " in the cloud " + r.Cloud)
+	return ok("Microsoft Entra knows " + tenant + " in its cloud “" + r.Cloud + "”")
 }
 
 func (r *run) credential(ctx context.Context) found {
@@ -164,6 +164,9 @@ func (r *run) admin(ctx context.Context) found {
 		// Not given, which is fine while a person's consent carries all that is on.
 		if r.carriedByPeople() {
 			return note("not given: Entra's token for the app holds no role", "Give the admin consent, which needs no person. Until then a person's sign-in carries reading.")
+		}
+		if s := r.view.Settings; !s.TeamsToProCall.On() && !s.ProCallToTeams.On() {
+			return note("not given: Entra's token for the app holds no role; both directions are off, so nothing needs it yet", consentStep(shared))
 		}
 		return failed("not given: Entra's token for the app holds no role", consentStep(shared), "administrator")
 	case status == http.StatusForbidden && !r.app.Allows(consent.Reading):
@@ -289,7 +292,7 @@ func (r *run) read(ctx context.Context) found {
 	}
 	began := r.Now()
 	status, err := r.Presence(ctx, *r.reader, id)
-	took := r.Now().Sub(began).Milliseconds()
+	took := max(1, r.Now().Sub(began).Milliseconds()) // a whole millisecond at least
 	switch {
 	case err != nil:
 		return wrong(err, "See whether Microsoft Graph can be reached from the bridge.", "operator")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"procallteams/internal/entra/aadsts"
@@ -144,6 +145,9 @@ func (s *Service) outcome(w http.ResponseWriter, r *http.Request, kind Kind) {
 	data.Working = flow.Outcome == "" && s.now().Sub(flow.Began) < 2*time.Minute
 	data.Broken = flow.Outcome == "" && !data.Working
 	data.Advice, data.Obstacles = adviceFor(r, flow.Class), Obstacles(s.registration(ctx))
+	if strings.HasPrefix(data.Advice.Action, strings.TrimSuffix(flow.NextStep, ".")) {
+		data.Flow.NextStep = "" // the advice says it
+	}
 	if flow.Outcome == Pending {
 		data.Grant = s.watched(ctx, app)
 	}
