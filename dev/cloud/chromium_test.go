@@ -180,6 +180,17 @@ func (c chromium) await(patience time.Duration, reload bool, words []string) {
 	}
 }
 
+// fits demands that nothing sticks out of the window to the right.
+func (c chromium) fits() {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
+	defer cancel()
+	over, err := chromedp.Run(ctx, chromedp.Evaluate[int]("document.documentElement.scrollWidth - window.innerWidth"))
+	if err != nil || over > 0 {
+		c.fail("the page is " + strconv.Itoa(over) + " pixels wider than the window")
+	}
+}
+
 // picture keeps the page as an image, where pictures are wanted.
 func (c chromium) picture(name string) {
 	c.t.Helper()
