@@ -54,7 +54,7 @@ func TestEachOutsideSystemHasOneAdapter(t *testing.T) {
 		"github.com/standard-webhooks/standard-webhooks": {"internal/ucserver"},
 		"github.com/microsoftgraph":                      {},
 	}
-	domain := []string{"internal/presence", "internal/feed", "internal/consent", "internal/matching", "internal/directory",
+	domain := []string{"internal/presence", "internal/feed", "internal/consent", "internal/check", "internal/matching", "internal/directory",
 		"internal/access", "internal/appcredential", "internal/health", "internal/settings", "internal/secret", "internal/problem"}
 	for path, list := range imports(t, `{{.ImportPath}} {{join .Imports " "}}`) {
 		if strings.HasPrefix(path, "dev/") {
