@@ -40,6 +40,7 @@ func TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel(t *testing.T) {
 	console := c.URL + "/api/console"
 
 	b.open(console)
+	b.picture("signin")
 	b.fill("#code", "WRONG")
 	b.click("form[action='/api/console/code'] button")
 	b.arrive("not the set-up code")
@@ -59,7 +60,7 @@ func TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel(t *testing.T) {
 	}
 	b.click("#app button")
 	b.arrive("The app registration is saved")
-	b.picture("console-before-consent")
+	b.picture("consents")
 
 	b.click("a[href='/api/consent/user']")
 	b.picture("entra-sign-in")
