@@ -143,3 +143,86 @@ func TestNoDocumentIsLost(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryAddressThatIsNamedIsInTheContract: a method and a path, as in "POST status"
+// or "GET /api/v1/users?name=".
+func TestEveryAddressThatIsNamedIsInTheContract(t *testing.T) {
+	contract, err := os.ReadFile("../api/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	methods := map[string][]string{}
+	path := ""
+	for line := range strings.Lines(string(contract)) {
+		if name, ok := strings.CutPrefix(line, "  /"); ok && strings.HasSuffix(name, ":\n") {
+			path = strings.TrimSuffix(name, ":\n")
+		} else if !strings.HasPrefix(line, "    ") {
+			path = ""
+		}
+		if method, ok := strings.CutSuffix(strings.TrimSpace(line), ":"); ok && path != "" && strings.HasPrefix(line, "    ") && !strings.HasPrefix(line, "     ") {
+			methods[path] = append(methods[path], strings.ToUpper(method))
+		}
+	}
+	if len(methods) < 10 {
+		t.Fatalf("only %d paths found in the contract", len(methods))
+	}
+	named := regexp.MustCompile(`\b(GET|PUT|POST|PATCH|DELETE) (?:/?api/)?((?:v1/)?[a-z]+(?:/[a-z]+)*)\b`)
+	pages := []string{"console", "consent"} // for browsers: not in the contract
+	for name, text := range documents(t) {
+		for _, match := range named.FindAllStringSubmatch(text, -1) {
+			first, _, _ := strings.Cut(match[2], "/")
+			if methods[first] == nil && first != "v1" || slices.Contains(pages, first) {
+				continue // of another service, or a word
+			}
+			if !slices.Contains(methods[match[2]], match[1]) {
+				t.Errorf("%s: the contract has no %s %s", name, match[1], match[2])
+			}
+		}
+	}
+}
+
+// TestEverySettingThatIsNamedExists: names of app settings and variables stand in code,
+// templates or scripts as well.
+func TestEverySettingThatIsNamedExists(t *testing.T) {
+	named := regexp.MustCompile("`([A-Z][A-Z0-9]+_[A-Z0-9_]+|AzureWebJobs[A-Za-z_]+)(?:=[^`]*)?`")
+	out, err := exec.CommandContext(t.Context(), "git", "-C", "..", "grep", "--untracked", "-hoE", `[A-Z][A-Z0-9]+_[A-Z0-9_]+|AzureWebJobs[A-Za-z_]+`, "--", ".", ":!*.md", ":!docs").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for name := range strings.FieldsSeq(string(out)) {
+		known[name] = true
+	}
+	for name, text := range documents(t) {
+		for _, match := range named.FindAllStringSubmatch(text, -1) {
+			if !known[match[1]] {
+				t.Errorf("%s: nothing reads or sets %s", name, match[1])
+			}
+		}
+	}
+}
+
+// TestEveryOptionOfAScriptExists: what the documents give to our scripts, these know.
+func TestEveryOptionOfAScriptExists(t *testing.T) {
+	option := regexp.MustCompile(`(?:^|\s|\x60)(--[a-z][a-z-]*)`)
+	for _, script := range []string{"register.sh", "deploy.sh"} {
+		program, err := os.ReadFile(filepath.Join("..", "scripts", script))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range documents(t) {
+			for line := range strings.Lines(text) {
+				_, command, ok := strings.Cut(line, script+" ")
+				if !ok {
+					continue
+				}
+				command, _, _ = strings.Cut(command, "`")
+				for _, match := range option.FindAllStringSubmatch(command, -1) {
+					if !strings.Contains(string(program), match[1]+")") && !strings.Contains(string(program), match[1]+" |") {
+						t.Errorf("%s: %s does not know %s", name, script, match[1])
+					}
+				}
+			}
+		}
+	}
+}
