@@ -194,12 +194,23 @@ func (c chromium) fits() {
 // picture keeps the page as an image, where pictures are wanted.
 func (c chromium) picture(name string) {
 	c.t.Helper()
+	c.keep(name, chromedp.FullScreenshot(100))
+}
+
+// part keeps one element of the page, for a document.
+func (c chromium) part(name, selector string) {
+	c.t.Helper()
+	c.keep(name, chromedp.Screenshot(chromedp.CSS(selector)))
+}
+
+func (c chromium) keep(name string, screenshot chromedp.Action[[]byte]) {
+	c.t.Helper()
 	if *screenshots == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, 15*time.Second)
 	defer cancel()
-	image, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	image, err := chromedp.Run(ctx, screenshot)
 	if err != nil {
 		c.t.Logf("take picture %s: %v", name, err)
 		return

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"procallteams/dev/cloud"
 	"procallteams/dev/graph"
 )
@@ -60,7 +62,8 @@ func TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel(t *testing.T) {
 	}
 	b.click("#app button")
 	b.arrive("The app registration is saved")
-	b.picture("consents")
+	b.part("registration", "#app")
+	b.part("consents", "#consents")
 
 	b.click("a[href='/api/consent/user']")
 	b.picture("entra-sign-in")
@@ -146,7 +149,8 @@ func TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel(t *testing.T) {
 	b.picture("console-people")
 	b.open(console)
 	b.see(10*time.Second, "working")
-	b.picture("console")
+	b.picture("console-whole")
+	b.keep("console", chromedp.CaptureScreenshot())
 	b.click("form[action='/api/console/check'] button")
 	b.arrive("All well", "UCServer accepted an empty signed push", "1 presence read in")
 	b.picture("check")

@@ -42,8 +42,8 @@ type grant struct {
 func grants(stored []consent.Grant, clientID string) []grant {
 	var shown []grant
 	for _, g := range []grant{
-		{consent.Grant{Kind: consent.User, State: consent.Required}, "User consent", "A person lets the bridge read presences in their name. Optional once the admin consent works.", "Sign in and consent"},
 		{consent.Grant{Kind: consent.Admin, State: consent.Required}, "Admin consent", "An administrator of the tenant lets the bridge read and write presences without a person. It keeps working when passwords change.", "Consent for the organisation"},
+		{consent.Grant{Kind: consent.User, State: consent.Required}, "User consent", "A person lets the bridge read presences in their name. Optional once the admin consent works.", "Sign in and consent"},
 	} {
 		kind := g.Kind
 		found := false

@@ -34,7 +34,7 @@ type grant struct {
 // grants lists the stored grants, and those that were never given.
 func grants(stored []consent.Grant, s settings.Integration) []grant {
 	var shown []grant
-	for _, kind := range []consent.Kind{consent.User, consent.Admin} {
+	for _, kind := range []consent.Kind{consent.Admin, consent.User} {
 		found := false
 		for _, g := range stored {
 			if g.Kind == kind {
