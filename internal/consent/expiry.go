@@ -47,6 +47,14 @@ func (e End) Near() bool { return e.Days >= 0 }
 // Since is when the announcement in force began.
 func (e End) Since() time.Time { return e.At.Add(-time.Duration(max(0, e.Days)) * day) }
 
+// Within is the announcement in force in words: "14 days".
+func (e End) Within() string {
+	if e.Days == 1 {
+		return "a day"
+	}
+	return counted(e.Days)
+}
+
 // DaysLeft says in words how far away an end is: "in 12 days".
 func DaysLeft(ends, now time.Time) string {
 	left := ends.Sub(now)

@@ -11,7 +11,9 @@ import (
 // next day both directions would stop.
 const lastDay = 1
 
-// expiring judges how near the end of the app registration's credential is. A client
+// expiring judges how near the end of the app registration's credential is. Its title
+// changes with each announcement and not each day, since an alert rule tells one alert
+// from another by it: there are four in all, not thirty. A client
 // secret whose end nobody told is a note: its last day would come without a warning.
 func expiring(now time.Time, in Input) (Finding, bool) {
 	for _, g := range in.Grants {
@@ -40,8 +42,8 @@ func expiring(now time.Time, in Input) (Finding, bool) {
 			}, true
 		case end.Near():
 			return Finding{
-				Code: CredentialExpiring, Fault: end.Days <= lastDay, Title: "The " + name + " of the app registration ends " + consent.DaysLeft(end.At, now),
-				Detail: "on " + end.At.UTC().Format("2006-01-02 15:04 UTC"), Since: end.Since(), NextStep: next, Who: who,
+				Code: CredentialExpiring, Fault: end.Days <= lastDay, Title: "The " + name + " of the app registration ends within " + end.Within(),
+				Detail: "on " + end.At.UTC().Format("2006-01-02 15:04 UTC") + ", " + consent.DaysLeft(end.At, now), Since: end.Since(), NextStep: next, Who: who,
 			}, true
 		case next != "" && g.Works():
 			return Finding{Code: CredentialEndUnknown, Title: "Nobody told when the client secret ends", NextStep: next, Who: who}, true

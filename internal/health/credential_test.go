@@ -1,6 +1,7 @@
 package health_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,9 +31,9 @@ func TestTheEndOfACredentialIsAnnounced(t *testing.T) {
 		text  string
 	}{
 		{"far away", grant(settings.SecretInKeyVault, 31*day), "", false, ""},
-		{"30 days ahead", grant(settings.SecretInKeyVault, 30*day), health.CredentialExpiring, false, "client secret of the app registration ends in 30 days"},
-		{"in between", grant(settings.CertificateInKeyVault, 12*day+time.Hour), health.CredentialExpiring, false, "certificate of the app registration ends in 12 days"},
-		{"the last day is a fault", grant(settings.SecretInKeyVault, 23*time.Hour), health.CredentialExpiring, true, "ends in less than a day"},
+		{"30 days ahead", grant(settings.SecretInKeyVault, 30*day), health.CredentialExpiring, false, "client secret of the app registration ends within 30 days"},
+		{"in between", grant(settings.CertificateInKeyVault, 12*day+time.Hour), health.CredentialExpiring, false, "certificate of the app registration ends within 14 days"},
+		{"the last day is a fault", grant(settings.SecretInKeyVault, 23*time.Hour), health.CredentialExpiring, true, "ends within a day"},
 		{"ended and refused", refused, health.CredentialExpired, true, "has ended"},
 		{"ended by its date, and yet accepted", grant(settings.SecretInKeyVault, -day), health.CredentialExpired, false, "yet Entra accepts it"},
 		{"a secret without a known end is a quiet note", unknown, health.CredentialEndUnknown, false, "Nobody told"},
@@ -51,5 +52,22 @@ func TestTheEndOfACredentialIsAnnounced(t *testing.T) {
 				t.Errorf("findings = %+v; want %s, fault %t, %q", found, row.code, row.fault, row.text)
 			}
 		})
+	}
+}
+
+// An alert rule splits by the title, so a title that counted days would send a mail a day.
+func TestATitleChangesWithEachAnnouncementOnly(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	ends := now.Add(31 * 24 * time.Hour)
+	g := consent.Grant{Kind: consent.Admin, State: consent.Granted, ClientID: "c", CheckedAt: now, CredentialKind: settings.SecretInKeyVault, CredentialEnds: ends}
+	var titles []string
+	for ; now.Before(ends); now = now.Add(time.Hour) {
+		for _, f := range health.Assess(now, health.Input{Settings: settings.Integration{Tenant: "t", ClientID: "c"}, Grants: []consent.Grant{g}}) {
+			_, within, _ := strings.Cut(f.Title, " ends within ")
+			titles = append(titles, within)
+		}
+	}
+	if got, want := slices.Compact(titles), []string{"30 days", "14 days", "7 days", "a day"}; !slices.Equal(got, want) {
+		t.Errorf("ends within %q; want %q", got, want)
 	}
 }
