@@ -29,6 +29,20 @@ func compile(file string) ([]byte, error) {
 	return []byte(strings.TrimRight(template, "\n") + "\n"), nil
 }
 
+// linked lets the alerts and the workbook of a released template lead to that version's
+// runbook: in a mail and in the portal there is no folder that a relative path means.
+func linked(template []byte, repository, version string) ([]byte, error) {
+	if repository == "" || version == "" {
+		return template, nil
+	}
+	const here = `"defaultValue": "docs/operations.md"`
+	if n := bytes.Count(template, []byte(here)); n != 1 {
+		return nil, fmt.Errorf("the template names docs/operations.md %d times as a default; the release links it once (runbookUrl)", n)
+	}
+	there := `"defaultValue": "https://github.com/` + repository + "/blob/" + version + `/docs/operations.md"`
+	return bytes.Replace(template, []byte(here), []byte(there), 1), nil
+}
+
 // run runs a program and returns what it wrote to standard output and error.
 func run(program string, args ...string) (out, complained string, err error) {
 	cmd := exec.Command(program, args...)

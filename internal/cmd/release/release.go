@@ -65,7 +65,11 @@ func (r release) layOut() error {
 	if texts[noticesName], err = notices(r.Root, r.Program); err != nil {
 		return err
 	}
-	if texts[templateName], err = compile(filepath.Join(r.Root, "infra", "main.bicep")); err != nil {
+	template, err := compile(filepath.Join(r.Root, "infra", "main.bicep"))
+	if err != nil {
+		return err
+	}
+	if texts[templateName], err = linked(template, r.Repository, version); err != nil {
 		return err
 	}
 	texts[filepath.Join("pages", templateName)] = texts[templateName]

@@ -30,11 +30,17 @@ func TestAReleaseIsMadeTwiceAlike(t *testing.T) {
 		t.Errorf("checksums (-want +got):\n%s", diff)
 	}
 	var template struct {
-		Schema    string         `json:"$schema"`
-		Resources map[string]any `json:"resources"`
+		Schema     string         `json:"$schema"`
+		Resources  map[string]any `json:"resources"`
+		Parameters map[string]struct {
+			DefaultValue any `json:"defaultValue"`
+		} `json:"parameters"`
 	}
 	if err := json.Unmarshal([]byte(first["azuredeploy.json"]), &template); err != nil || !strings.Contains(template.Schema, "deploymentTemplate.json") || len(template.Resources) < 5 {
 		t.Errorf("azuredeploy.json is no template: %v, schema %q, %d resources", err, template.Schema, len(template.Resources))
+	}
+	if runbook, want := template.Parameters["runbookUrl"].DefaultValue, "https://github.com/Contoso/bridge/blob/v1.2.0/docs/operations.md"; runbook != want {
+		t.Errorf("alerts of a released template link to %v; want %s", runbook, want)
 	}
 	if first["pages/azuredeploy.json"] != first["azuredeploy.json"] {
 		t.Error("the button opens another template")
