@@ -43,7 +43,7 @@ arguments() {
       *) rest+=("$1") && shift ;;
     esac
   done
-  [[ " zip func blob" == *" $by"* ]] || refuse "--by must be zip, func or blob"
+  [[ $by =~ ^(zip|func|blob)?$ ]] || refuse "--by must be zip, func or blob"
   [[ ${#rest[@]} == 1 || ${#rest[@]} == 2 ]] || refuse "name the function app: deploy.sh my-bridge"
   app=${rest[0]} package=${rest[1]:-$package}
 }
@@ -71,7 +71,10 @@ locate() {
     refuse "sign in first: az login"
   [ -n "$found" ] || refuse "there is no app named $app in this subscription: az account show tells which, az account set changes it"
   IFS=$'\t' read -r id group <<<"$found"
-  host=$(az rest --method get --url "$id?api-version=2024-04-01" --query properties.defaultHostName --output tsv)
+  local state
+  found=$(az rest --method get --url "$id?api-version=2024-04-01" --query '[properties.defaultHostName, properties.state]' --output tsv)
+  { read -r host && read -r state; } <<<"$found"
+  [ "$state" != Stopped ] || refuse "$app is stopped: az functionapp start --resource-group $group --name $app"
   blob=$(az functionapp config appsettings list --resource-group "$group" --name "$app" \
     --query "[?name=='WEBSITE_RUN_FROM_PACKAGE'].value" --output tsv)
   [[ $blob == https://*/*/* ]] || blob=""
@@ -95,7 +98,8 @@ by_func() {
 
 # by_blob replaces the blob that the app starts from: https://ACCOUNT.blob.../CONTAINER/NAME.
 by_blob() {
-  local path=${blob#https://*/} account=${blob#https://}
+  local address=${blob%%\?*} # a signature may stand behind it, which is the app's
+  local path=${address#https://*/} account=${address#https://}
   az storage blob upload --auth-mode login --account-name "${account%%.*}" --container-name "${path%%/*}" \
     --name "${path#*/}" --file "$package" --overwrite true --no-progress --output none &&
     az functionapp restart --resource-group "$group" --name "$app"
@@ -164,7 +168,8 @@ answers() {
     said=$(curl --silent --max-time 30 --write-out '\n%{http_code}' "https://$host/api/health") || true
     status=${said##*$'\n'}
     case $status in
-      200 | 401 | 403) echo "The bridge answers at https://$host/." && return ;;
+      200 | 401) echo "The bridge answers at https://$host/." && return ;;
+      403) echo "https://$host/ lets nobody in from here (allowedAddresses): whether the bridge answers was not checked." && return ;;
       000) echo "https://$host/ cannot be reached from here: whether the bridge answers was not checked." && return ;;
       503) [[ $said != *settings-fault* ]] || refuse "the bridge runs, and refuses every call until its app settings are mended:
 ${said%$'\n'*}" ;;

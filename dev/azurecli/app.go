@@ -2,6 +2,7 @@ package azurecli
 
 import (
 	"archive/zip"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,8 @@ type site struct {
 	// Health is what GET /api/health answers, 401 when empty.
 	Health string `json:"health"`
 	Status int    `json:"status"`
+	// State is Running when empty.
+	State string `json:"state"`
 }
 
 func (s *site) id() string {
@@ -83,7 +86,7 @@ var appCommands = map[string]command{
 		if err != nil {
 			return nil, err
 		}
-		from := strings.TrimPrefix(s.Settings["WEBSITE_RUN_FROM_PACKAGE"], "https://")
+		from, _, _ := strings.Cut(strings.TrimPrefix(s.Settings["WEBSITE_RUN_FROM_PACKAGE"], "https://"), "?")
 		host, rest, _ := strings.Cut(from, "/")
 		account, _, _ := strings.Cut(host, ".")
 		s.Package, err = functionsOf(w.Blobs[account+"/"+rest])
@@ -134,7 +137,9 @@ func rest(w *World, o options) (any, error) {
 	for _, s := range w.Sites {
 		switch {
 		case method == "get" && strings.HasPrefix(address, s.id()+"?api-version="):
-			return map[string]any{"id": s.id(), "properties": map[string]any{"defaultHostName": s.Name + ".azurewebsites.net"}}, nil
+			return map[string]any{"id": s.id(), "properties": map[string]any{
+				"defaultHostName": s.Name + ".azurewebsites.net", "state": cmp.Or(s.State, "Running"),
+			}}, nil
 		case method == "post" && strings.HasPrefix(address, s.id()+"/syncfunctiontriggers?api-version="):
 			return nil, s.synchronise()
 		}
