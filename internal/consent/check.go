@@ -233,7 +233,7 @@ func (s *Service) probe(ctx context.Context, now bool) error {
 		switch {
 		case grant.ClientID == app.ClientID:
 		case grant.State == Unconfirmed: // and nobody can say so any more
-			failures = append(failures, s.retire(ctx, app.Tenant, grant, unanswered))
+			failures = append(failures, s.forgetUnanswered(ctx, app.Tenant, grant))
 		default:
 			grant, err = s.outdated(ctx, app, grant)
 			failures = append(failures, err)
@@ -291,7 +291,7 @@ func (s *Service) probeUser(ctx context.Context, tenant string, grant Grant, eve
 		}
 		return s.Grants.RemoveGrant(ctx, tenant, grant)
 	case grant.State == Unconfirmed && grant.expired(s.now()):
-		return s.retire(ctx, tenant, grant, unanswered)
+		return s.forgetUnanswered(ctx, tenant, grant)
 	case grant.Works(), grant.retried():
 	case grant.State == Required && grant.SecretVersion != "": // its client id was changed, and is the former one again
 	default:

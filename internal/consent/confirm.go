@@ -18,6 +18,21 @@ var unanswered = why{
 	step:   "Sign in with it again, and choose on the page that follows.",
 }
 
+// forgetUnanswered takes a sign-in out of use for which nobody answered; one that was answered for
+// meanwhile stays.
+func (s *Service) forgetUnanswered(ctx context.Context, tenant string, grant Grant) error {
+	err := s.retire(ctx, tenant, grant, unanswered, grant.stillWaits)
+	if errors.Is(err, ErrNotWaiting) {
+		return nil
+	}
+	return err
+}
+
+// stillWaits reports whether its row, as it is by now, waits for the same answer as g.
+func (g Grant) stillWaits(now Grant) bool {
+	return now.State == Unconfirmed && now.Since.Equal(g.Since)
+}
+
 // expired reports whether an unconfirmed sign-in has waited for too long.
 func (g Grant) expired(now time.Time) bool { return now.Sub(g.Since) >= confirmTime }
 
@@ -145,5 +160,5 @@ func (s *Service) unwanted(ctx context.Context, who string, app App, account str
 	if !found || grant.State != Unconfirmed {
 		return ErrNotWaiting
 	}
-	return s.Disconnect(ctx, who, User, account)
+	return s.disconnect(ctx, who, app.Tenant, grant, grant.stillWaits)
 }

@@ -33,14 +33,19 @@ func (s *Service) Disconnect(ctx context.Context, who string, kind Kind, account
 	if !found {
 		return ErrNoGrant
 	}
-	if err := s.Audit(ctx, app.Tenant, who, string(kind)+" consent disconnected", account); err != nil {
+	return s.disconnect(ctx, who, app.Tenant, grant, func(Grant) bool { return true })
+}
+
+// disconnect is [Service.Disconnect] of a grant, if still says so when its row changes.
+func (s *Service) disconnect(ctx context.Context, who, tenant string, grant Grant, still func(Grant) bool) error {
+	if err := s.Audit(ctx, tenant, who, string(grant.Kind)+" consent disconnected", grant.Account.ObjectID); err != nil {
 		return fmt.Errorf("record that a consent is disconnected: %w", err)
 	}
 	reason, step := "an administrator disconnected this account", "Sign in with it again to use it again."
-	if kind == Admin {
+	if grant.Kind == Admin {
 		reason, step = "an administrator disconnected it", "Use it again on the bridge's page, or give the admin consent again."
 	}
-	return s.retire(ctx, app.Tenant, grant, why{reason: reason, step: step})
+	return s.retire(ctx, tenant, grant, why{reason: reason, step: step}, still)
 }
 
 // find returns one grant's row.
@@ -57,28 +62,44 @@ func (s *Service) find(ctx context.Context, tenant string, kind Kind, account st
 	return Grant{}, false, nil
 }
 
-// retire takes a grant out of use because of w. The row comes first: from then on
+// retire takes a grant out of use because of w, if still says so of the row as it is
+// by now; else it returns [ErrNotWaiting]. The row comes first: from then on
 // nobody uses the sign-in, and a renewal that is under way loses against the row
 // and disables its own version. A crash after it leaves a row that is disconnected
 // and still names its secret, which the next probe finishes.
-func (s *Service) retire(ctx context.Context, tenant string, grant Grant, w why) error {
+func (s *Service) retire(ctx context.Context, tenant string, grant Grant, w why, still func(Grant) bool) error {
 	retired, err := s.change(ctx, tenant, grant, func(g *Grant) bool {
-		if g.Disconnected {
+		if g.Disconnected || !still(*g) {
 			return false
 		}
 		g.enter(Required, s.now(), w)
-		g.Disconnected, g.SecretVersion = true, ""
+		g.Disconnected, g.SecretVersion, g.Retired = true, "", g.SecretVersion
 		return true
 	})
 	if err != nil {
 		return err
 	}
+	if !retired.Disconnected {
+		return ErrNotWaiting
+	}
 	s.drop(tenant, retired)
 	return s.erase(ctx, tenant, retired)
 }
 
-// erase overwrites the sign-in of a disconnected grant and disables every version
-// of it but the marker. The row stops naming the secret when that is done.
+// arriving is how long the version of a sign-in may be older than the row that names
+// it: a callback has no more time.
+const arriving = 2 * time.Minute
+
+// outlived reports whether a version belongs to the sign-in that was disconnected: it
+// is no newer than the one that was in force, or was there long before. Key Vault
+// cannot be asked to overwrite only what somebody saw, and whoever signs in again
+// while Key Vault is slow has a newer one.
+func (g Grant) outlived(v secret.Version, inForce time.Time) bool {
+	return !v.Created.After(inForce) || v.Created.Before(g.Since.Add(-arriving))
+}
+
+// erase overwrites the sign-in of a disconnected grant and disables its versions.
+// The row stops naming the secret when that is done.
 func (s *Service) erase(ctx context.Context, tenant string, grant Grant) error {
 	if grant.SecretName == "" {
 		return nil
@@ -91,8 +112,14 @@ func (s *Service) erase(ctx context.Context, tenant string, grant Grant) error {
 	if err != nil {
 		return fmt.Errorf("overwrite the stored sign-in: %w", err)
 	}
+	var inForce time.Time
 	for _, version := range versions {
-		if version.ID == marked || !version.Enabled {
+		if version.ID == grant.Retired {
+			inForce = version.Created
+		}
+	}
+	for _, version := range versions {
+		if version.ID == marked || !version.Enabled || !grant.outlived(version, inForce) {
 			continue
 		}
 		if err := s.Vault.Disable(ctx, grant.SecretName, version.ID); err != nil {
@@ -103,7 +130,7 @@ func (s *Service) erase(ctx context.Context, tenant string, grant Grant) error {
 		if !g.Disconnected || g.SecretVersion != "" || g.SecretName == "" {
 			return false // somebody signed in again meanwhile
 		}
-		g.SecretName = ""
+		g.SecretName, g.Retired = "", ""
 		return true
 	})
 	return err

@@ -100,6 +100,8 @@ type Grant struct {
 	// Disconnected says that an administrator took the grant out of use: no consent
 	// that Microsoft still holds brings it back by itself.
 	Disconnected bool `json:"disconnected,omitempty"`
+	// Retired is the version that was in force then, until it is overwritten.
+	Retired string `json:"retired,omitempty"`
 	// History are the latest changes of state or code, the newest last.
 	History []Transition `json:"history,omitempty"`
 	// ETag is the stored row's version.

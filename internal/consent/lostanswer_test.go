@@ -51,7 +51,7 @@ func (r *rows) SaveGrant(_ context.Context, _ string, g Grant) (Grant, error) {
 
 func (r *rows) RemoveGrant(context.Context, string, Grant) error { return nil }
 
-// vault keeps versions; nil is a disabled one.
+// vault keeps versions, made a second apart; nil is a disabled one.
 type vault struct{ versions []*secret.Text }
 
 func (v *vault) GetVersion(_ context.Context, _, version string) (secret.Text, error) {
@@ -70,7 +70,7 @@ func (v *vault) Put(_ context.Context, _ string, value secret.Text, _ secret.Lab
 func (v *vault) Versions(context.Context, string) ([]secret.Version, error) {
 	var versions []secret.Version
 	for i := len(v.versions) - 1; i >= 0; i-- {
-		versions = append(versions, secret.Version{ID: strconv.Itoa(i), Enabled: v.versions[i] != nil})
+		versions = append(versions, secret.Version{ID: strconv.Itoa(i), Enabled: v.versions[i] != nil, Created: noon.Add(time.Duration(i) * time.Second)})
 	}
 	return versions, nil
 }

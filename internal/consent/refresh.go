@@ -233,7 +233,7 @@ func (s *Service) connect(ctx context.Context, app App, who SignedIn) (Grant, er
 		}
 		now := s.now()
 		g.signedIn(app.ClientID, only, now)
-		g.Account, g.ClientID, g.Disconnected = who.Account, app.ClientID, false
+		g.Account, g.ClientID, g.Disconnected, g.Retired = who.Account, app.ClientID, false, ""
 		g.GivenAt, g.StoredAt, g.Permissions = now, now, who.Scopes
 		g.SecretName, g.SecretVersion = name, version
 		return true

@@ -1,0 +1,128 @@
+package consent
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"procallteams/internal/secret"
+	"procallteams/internal/settings"
+)
+
+// slowVault does something between two calls of the vault, as time passes there.
+type slowVault struct {
+	*vault
+	before func(call string)
+}
+
+func (v *slowVault) Put(ctx context.Context, name string, value secret.Text, label secret.Label) (string, error) {
+	v.before("put " + value.Reveal())
+	return v.vault.Put(ctx, name, value, label)
+}
+
+func (v *slowVault) Versions(ctx context.Context, name string) ([]secret.Version, error) {
+	v.before("versions")
+	return v.vault.Versions(ctx, name)
+}
+
+func (v *slowVault) Disable(ctx context.Context, name, version string) error {
+	v.before("disable")
+	return v.vault.Disable(ctx, name, version)
+}
+
+// A disconnection overwrites a sign-in while its person signs in again.
+func TestADisconnectionThatIsSlowSparesANewSignIn(t *testing.T) {
+	app := App{Tenant: "t", ClientID: "c"}
+	who := SignedIn{Account: Account{ObjectID: "rita"}, Tokens: Tokens{Refresh: secret.New("refresh"), Scopes: []string{readPresence}}}
+	for _, moment := range []string{"put " + marker, "versions", "disable"} {
+		t.Run("before it asks to "+moment, func(t *testing.T) {
+			r := &rows{}
+			s, _ := keeper(r)
+			v := &slowVault{vault: &vault{}, before: func(string) {}}
+			s.Vault = v
+			if _, err := s.connect(t.Context(), app, who); err != nil {
+				t.Fatal(err)
+			}
+			v.before = func(call string) {
+				if call != moment {
+					return
+				}
+				v.before = func(string) {}
+				if _, err := s.connect(t.Context(), app, who); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.retire(t.Context(), "t", r.grants[0], why{}, func(Grant) bool { return true }); err != nil {
+				t.Fatal(err)
+			}
+			g := r.grants[0]
+			if _, err := v.GetVersion(t.Context(), "", g.SecretVersion); err != nil || !g.Works() || g.Disconnected {
+				t.Errorf("the new sign-in is %v, its grant %s", err, g.State)
+			}
+			if v.versions[0] != nil {
+				t.Error("the sign-in that was disconnected is still readable")
+			}
+		})
+	}
+}
+
+// A renewal that crashed leaves a version newer than the one in force.
+func TestADisconnectionDisablesAVersionThatNoRowNames(t *testing.T) {
+	r := &rows{}
+	s, _ := keeper(r)
+	v := &vault{}
+	s.Vault = v
+	who := SignedIn{Account: Account{ObjectID: "rita"}, Tokens: Tokens{Refresh: secret.New("refresh"), Scopes: []string{readPresence}}}
+	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Put(t.Context(), "", secret.New("renewed"), secret.Label{}); err != nil {
+		t.Fatal(err)
+	}
+	s.Now = func() time.Time { return noon.Add(time.Hour) }
+	if err := s.retire(t.Context(), "t", r.grants[0], why{}, func(Grant) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	if v.versions[0] != nil || v.versions[1] != nil || v.versions[2] == nil {
+		t.Errorf("readable are %v; want the marker alone", v.versions)
+	}
+}
+
+// What a probe read may be old when its turn comes: it waits for Entra and Key Vault.
+func TestAProbeThatReadTheRowsLongAgoRetiresNoSignInInUse(t *testing.T) {
+	r := &rows{}
+	s, _ := keeper(r)
+	now := noon
+	s.Now = func() time.Time { return now }
+	s.Audit = func(context.Context, string, string, string, ...string) error { return nil }
+	s.Settings = fixed{settings.Integration{Tenant: "t", ClientID: "c"}}
+	app := App{Tenant: "t", ClientID: "c"}
+	sign := func(account string) {
+		t.Helper()
+		who := SignedIn{Account: Account{ObjectID: account}, Tokens: Tokens{Refresh: secret.New("refresh"), Scopes: []string{readPresence}}}
+		if _, err := s.connect(t.Context(), app, who); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sign("rita")
+	sign("sven")
+	stale := r.grants[1]
+	now = now.Add(confirmTime - time.Second)
+	if err := s.Confirm(t.Context(), "ada", "sven", ""); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Second)
+	if err := s.probeUser(t.Context(), "t", stale, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if g := r.grants[1]; !g.Works() || g.Disconnected {
+		t.Errorf("an account that was confirmed is %s: %s", g.State, g.Reason)
+	}
+}
+
+// fixed are settings.
+type fixed struct{ settings.Integration }
+
+func (f fixed) Load(context.Context) (settings.Integration, []string, error) {
+	return f.Integration, nil, nil
+}
