@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"procallteams/internal/appcredential"
 	"procallteams/internal/consent"
+	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/secret"
 )
 
@@ -73,5 +75,39 @@ func TestANewFederatedCredentialShowsAsWaiting(t *testing.T) {
 	w.probe()
 	if g := w.grant(""); g.State != consent.Granted || g.Code != "" {
 		t.Errorf("once Entra knows it: %s %s", g.State, g.Code)
+	}
+}
+
+func TestAClientSecretThatIsGoneIsNamedByEveryGrantAndRecovers(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	w.consentAdmin()
+	w.advance(2 * time.Hour)
+	name, kept := appcredential.SecretName(w.tenant), w.clientSecret()
+	for _, v := range w.vault.Versions(name) {
+		must(t, w.secrets.Disable(t.Context(), name, v.ID))
+	}
+	w.service = w.process(w.back) // which never knew it
+	for _, when := range []string{"at first", "after probes"} {
+		_, err := w.read()
+		required(t, err, "")
+		if !strings.Contains(err.Error(), "the client secret is not set") {
+			t.Errorf("%s a sync says %q", when, err)
+		}
+		w.advance(time.Minute)
+		w.probe()
+		for _, account := range []string{"", w.reader} {
+			g := w.grant(account)
+			if g.Works() || g.Reason != "the client secret is not set" || !strings.HasPrefix(g.NextStep, "Create one in the app registration") || g.Class != aadsts.Credential {
+				t.Errorf("%s the grant of %q is %s: %q, %q", when, account, g.State, g.Reason, g.NextStep)
+			}
+		}
+	}
+	must(t, w.credential.SetSecret(t.Context(), secret.New(kept), time.Time{}))
+	must(t, w.service.ProveNow(t.Context()))
+	for _, account := range []string{"", w.reader} {
+		if g := w.grant(account); !g.Works() || g.Reason != "" {
+			t.Errorf("with the secret the grant of %q is %s: %q", account, g.State, g.Reason)
+		}
 	}
 }

@@ -29,7 +29,7 @@ func explain(f found, err error) found {
 		f.next, f.who = orElse(missing.Step, "Open /api/console and give the "+string(missing.Kind)+" consent again."), "administrator"
 	}
 	if unset, is := errors.AsType[*consent.UnsetError](err); is {
-		f.detail, f.next, f.who = unset.What+" is not set", sentence(unset.Step), "administrator"
+		f.detail, f.next, f.who = unset.What+" is not set", unset.Sentence(), "administrator"
 	}
 	return f
 }
@@ -40,14 +40,6 @@ func whoOf(class aadsts.Class) string {
 		return "operator"
 	}
 	return "administrator"
-}
-
-// sentence begins with a capital letter and ends with a full stop.
-func sentence(text string) string {
-	if text == "" {
-		return ""
-	}
-	return strings.ToUpper(text[:1]) + strings.TrimSuffix(text[1:], ".") + "."
 }
 
 // described is the credential in words, and when it ends.

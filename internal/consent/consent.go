@@ -103,8 +103,14 @@ func (s *Service) app(ctx context.Context) (App, error) {
 // needs to talk to Microsoft.
 type UnsetError struct{ What, Step string }
 
-func (e *UnsetError) why() why {
-	return why{class: aadsts.Credential, reason: e.What + " is not set", step: e.Step}
+// refusal says it as Entra would, for a row that the missing thing keeps from working.
+func (e *UnsetError) refusal() *aadsts.Error {
+	return &aadsts.Error{Class: aadsts.Credential, Cause: e.What + " is not set", Step: e.Sentence()}
+}
+
+// Sentence is Step as one.
+func (e *UnsetError) Sentence() string {
+	return strings.ToUpper(e.Step[:1]) + e.Step[1:] + "."
 }
 
 func (e *UnsetError) Error() string { return e.What + " is not set: " + e.Step }

@@ -38,9 +38,6 @@ func (s *Service) refresh(ctx context.Context, tenant string, grant Grant, p *sl
 		if err == nil {
 			return s.refreshed(ctx, tenant, grant, tokens)
 		}
-		if unset, ok := errors.AsType[*UnsetError](err); ok {
-			return Token{}, &RequiredError{Kind: User, Cause: unset.What + " is not set", Step: unset.Step}
-		}
 		refusal, ok := errors.AsType[*aadsts.Error](err)
 		if !ok || !refusal.Permanent() || ctx.Err() != nil {
 			return Token{}, err
@@ -95,6 +92,9 @@ func (s *Service) redeemStored(ctx context.Context, app App, grant Grant) (Token
 		return Tokens{}, fmt.Errorf("read stored sign-in: %w", err)
 	}
 	tokens, err := s.Issuer.Refresh(ctx, app, stored)
+	if unset, ok := errors.AsType[*UnsetError](err); ok {
+		err = unset.refusal()
+	}
 	if refusal, ok := errors.AsType[*aadsts.Error](err); ok && refusal.Has(malformed) && refusal.Word == "invalid_grant" {
 		// The rest of the request serves every other grant.
 		refusal.Class, refusal.Cause, refusal.Step = aadsts.Reauthorize, "Entra does not accept the stored sign-in", "Sign in again; somebody may have changed the secret "+grant.SecretName+" in Key Vault."
