@@ -134,3 +134,24 @@ func TestKeysThatCannotBeReadFailASignInAndNothingElse(t *testing.T) {
 		t.Errorf("starting again ends with %d %s", status, page)
 	}
 }
+
+func TestAPauseThatMicrosoftAsksForIsKept(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	w.advance(2 * time.Hour)
+	must(t, w.entra.Inject(devEntra.Fault{Endpoint: devEntra.EndpointToken, Kind: devEntra.FaultThrottle, RetryAfter: 90 * time.Second}))
+	before := w.entra.Requests(devEntra.EndpointToken)
+	for range 60 { // five minutes
+		_, err := w.read()
+		w.passes(err)
+		w.advance(5 * time.Second)
+	}
+	if n := w.entra.Requests(devEntra.EndpointToken) - before; n != 4 {
+		t.Errorf("%d requests in five minutes; want one every 90 s", n)
+	}
+	w.entra.ClearFaults()
+	w.advance(time.Minute)
+	if _, err := w.read(); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}

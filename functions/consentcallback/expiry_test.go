@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"procallteams/internal/consent"
+	"procallteams/internal/secret"
 	"procallteams/internal/storage"
 )
 
@@ -56,5 +57,29 @@ func TestTheEndOfACredentialIsLoggedOnceAtEachThreshold(t *testing.T) {
 	remind()
 	if n := lines(); n != 5 {
 		t.Errorf("%d lines; want one more for the new credential", n)
+	}
+}
+
+func TestThePeoplesCredentialIsWatchedWithoutAnAdminConsent(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	w.consentAdmin()
+	must(t, w.service.Disconnect(t.Context(), w.admin, consent.Admin, ""))
+	ends := w.clock().Add(20 * 24 * time.Hour)
+	must(t, w.credential.SetSecret(t.Context(), secret.New(w.clientSecret()), ends))
+	w.advance(time.Minute)
+	w.probe()
+	must(t, w.service.Remind(t.Context()))
+	g := w.grant("")
+	if !g.CredentialEnds.Equal(ends) || !g.Disconnected || g.State != consent.Required || strings.Count(w.log.String(), `"credential ends"`) != 1 {
+		t.Errorf("the end is known as %s, the grant %s", g.CredentialEnds, g.State)
+	}
+	must(t, w.entra.ExpireSecrets(w.tenant, w.client))
+	for range 3 {
+		w.advance(time.Minute)
+		w.probe()
+	}
+	if g := w.grant(""); !g.CredentialEnds.Equal(ends) || !g.Disconnected || g.Code != "" {
+		t.Errorf("refused, the end is known as %s, the grant %s %s", g.CredentialEnds, g.State, g.Code)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	devEntra "procallteams/dev/entra"
 	devVault "procallteams/dev/keyvault"
 	"procallteams/internal/consent"
@@ -272,6 +274,24 @@ func TestAnotherAppRegistrationNeedsNewConsents(t *testing.T) {
 	}
 	if _, err := w.read(); err == nil {
 		t.Error("reading goes on with the former app registration")
+	}
+}
+
+func TestAnAdminConsentRightAfterAnotherClientIDIsOfThatOne(t *testing.T) {
+	w := newWorld(t)
+	w.consentAdmin()
+	other := uuid.NewString()
+	must(t, w.entra.AddApp(devEntra.App{
+		TenantID: w.tenant, ClientID: other, Name: "Another app", Secret: "another-client-secret", RedirectURIs: []string{public + "/api/consent/admin/callback"},
+		Application: []string{"Presence.ReadWrite.All", "User.Read.All"},
+	}))
+	w.set(func() { w.integration.ClientID = other })
+	must(t, w.credential.SetSecret(t.Context(), secret.New("another-client-secret"), time.Time{}))
+	if status, page := w.consentAdmin(); status != 200 || !strings.Contains(page, "Connected") { // no probe came in between
+		t.Errorf("ends with %d %s", status, page)
+	}
+	if g := w.grant(""); !g.Works() || g.ClientID != other || len(g.History) < 3 {
+		t.Errorf("grant = %+v", g)
 	}
 }
 

@@ -180,11 +180,12 @@ func (s *Service) arriveAdmin(ctx context.Context, app App, form url.Values, flo
 	}
 	now := s.now()
 	grant, err := s.change(ctx, app.Tenant, Grant{Kind: Admin, ClientID: app.ClientID}, func(g *Grant) bool {
-		if g.Works() {
+		if g.Works() && g.ClientID == app.ClientID {
 			g.GivenAt = now
 			return true
 		}
-		g.ClientID, g.Disconnected = app.ClientID, false
+		g.belong(app.ClientID)
+		g.Disconnected = false
 		g.enter(Waiting, now, why{reason: "Microsoft has not spread the consent yet", step: "Nothing: the bridge looks for it by itself for 15 minutes."})
 		g.Since, g.GivenAt, g.HeldSince, g.CheckedAt = now, now, time.Time{}, time.Time{}
 		return true

@@ -178,7 +178,7 @@ func (s *Service) store(ctx context.Context, tenant string, before Grant, v verd
 // checkAdmin proves the admin grant and stores the result.
 func (s *Service) checkAdmin(ctx context.Context, app App, before Grant) (Grant, error) {
 	if before.Disconnected {
-		return before, nil
+		return s.checkCredential(ctx, app, before)
 	}
 	now := s.now()
 	v, err := s.judge(ctx, app, true)
@@ -260,7 +260,7 @@ func (s *Service) outdated(ctx context.Context, app App, grant Grant) (Grant, er
 			return false
 		}
 		if g.Kind == Admin {
-			*g = Grant{Kind: Admin, ClientID: app.ClientID, State: g.State, Disconnected: g.Disconnected, History: g.History, ETag: g.ETag}
+			g.belong(app.ClientID)
 		}
 		if g.Disconnected {
 			return true
@@ -271,6 +271,15 @@ func (s *Service) outdated(ctx context.Context, app App, grant Grant) (Grant, er
 		}
 		return true
 	})
+}
+
+// belong makes the admin grant one of an app registration: of another one only the
+// history stays, and that an administrator took it out of use. The caller enters the
+// state in which it is then.
+func (g *Grant) belong(clientID string) {
+	if g.ClientID != clientID {
+		*g = Grant{Kind: g.Kind, ClientID: clientID, State: g.State, Disconnected: g.Disconnected, History: g.History, ETag: g.ETag}
+	}
 }
 
 // keptRow is how long it stays known that an account was disconnected.

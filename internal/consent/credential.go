@@ -1,6 +1,9 @@
 package consent
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"procallteams/internal/entra/aadsts"
@@ -13,6 +16,25 @@ func (g *Grant) proven(c CredentialUse, now time.Time) {
 	if g.State == Waiting && g.Class == aadsts.Transient {
 		g.enter(Required, now, why{})
 	}
+}
+
+// checkCredential notes when the app registration's credential ends although the admin
+// consent is out of use: people's sign-ins stand on it, too. A refusal is theirs to tell.
+func (s *Service) checkCredential(ctx context.Context, app App, before Grant) (Grant, error) {
+	now := s.now()
+	token, err := s.Issuer.AppToken(ctx, app)
+	_, unset := errors.AsType[*UnsetError](err)
+	refusal, refused := errors.AsType[*aadsts.Error](err)
+	switch {
+	case unset, refused && refusal.Permanent():
+		token.Credential = CredentialUse{Kind: before.CredentialKind, Ends: before.CredentialEnds}
+	case err != nil:
+		return before, fmt.Errorf("get a token for the app: %w", err)
+	}
+	return s.store(ctx, app.Tenant, before, verdict{at: now, mark: func(g *Grant) {
+		g.proven(token.Credential, now)
+		g.CheckedAt = now
+	}})
 }
 
 // standing is the state of a grant that works, by the credential that the app was

@@ -234,7 +234,8 @@ func (s *Service) ask(ctx context.Context, tenant string, grant Grant, p *slot) 
 
 // pause is how long a process leaves a grant alone after err. A wrong client secret
 // is cured on our own page, so it is looked at more often, and what Graph forbids
-// costs Entra little. An Entra that is in trouble is asked less and less often.
+// costs Entra little. An Entra that is in trouble is asked less and less often, and not
+// before it wants to be.
 func (p *slot) pause(err error) time.Duration {
 	refusal, entra := errors.AsType[*aadsts.Error](err)
 	missing, marked := errors.AsType[*RequiredError](err)
@@ -249,7 +250,7 @@ func (p *slot) pause(err error) time.Duration {
 		return 40 * time.Second
 	case entra:
 		p.failures++
-		return backoff[min(p.failures, len(backoff))-1]
+		return max(backoff[min(p.failures, len(backoff))-1], refusal.Wait)
 	}
 	return 0
 }

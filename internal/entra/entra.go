@@ -177,7 +177,9 @@ func (c *Client) discover(ctx context.Context, name string) (Tenant, error) {
 		return Tenant{}, network(ctx, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return Tenant{}, c.tenantError(aadsts.FromAnswer(response.StatusCode, body))
+		refusal := aadsts.FromAnswer(response.StatusCode, body)
+		refusal.Wait = c.wait(response)
+		return Tenant{}, c.tenantError(refusal)
 	}
 	var p published
 	if err := json.Unmarshal(body, &p); err != nil {

@@ -256,6 +256,7 @@ func (c *Client) refusal(ctx context.Context, err error) error {
 // this moment it compares our clock with Entra's.
 func (c *Client) answered(response *http.Response, body []byte) *Error {
 	e := aadsts.FromAnswer(response.StatusCode, body)
+	e.Wait = c.wait(response)
 	if !e.Has(outOfTime...) {
 		return e
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -26,8 +27,9 @@ var (
 	}}
 )
 
-// retries is the policy for everything that Entra is asked: Retry-After is
-// honoured up to MaxRetryDelay; the caller's deadline ends it.
+// retries is the policy for everything that Entra is asked: a Retry-After up to
+// MaxRetryDelay is waited for, a longer one is told by [Error].Wait; the caller's
+// deadline ends it.
 func retries(when policy.RetryOptions) policy.RetryOptions {
 	when.MaxRetries = 3
 	when.TryTimeout = 10 * time.Second
@@ -93,6 +95,23 @@ func obstacle(ctx context.Context, err error) *outbound.Error {
 		return place.Load()
 	}
 	return nil
+}
+
+// maxWait bounds a pause that Entra, or something in between, asks for.
+const maxWait = 10 * time.Minute
+
+// wait reads how long an answer asks to be left alone, in seconds or as a date (RFC
+// 9110, 10.2.3); zero when it does not.
+func (c *Client) wait(answer *http.Response) time.Duration {
+	text := answer.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxWait)
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(c.now()), 0), maxWait)
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"slices"
 	"time"
 
 	"procallteams/internal/consent"
@@ -29,7 +30,7 @@ func expiring(now time.Time, in Input) (Finding, bool) {
 		}
 		end := consent.EndOf(g.CredentialEnds, now)
 		switch {
-		case end.Days == 0 && g.Works() && g.CheckedAt.After(end.At):
+		case end.Days == 0 && slices.ContainsFunc(in.Grants, func(g consent.Grant) bool { return g.Works() && g.CheckedAt.After(end.At) }):
 			return Finding{
 				Code: CredentialExpired, Title: "The end date of the " + name + " is past, yet Entra accepts it",
 				Detail: "it was to end on " + end.At.UTC().Format(time.DateOnly), Since: end.Since(),
@@ -45,7 +46,7 @@ func expiring(now time.Time, in Input) (Finding, bool) {
 				Code: CredentialExpiring, Fault: end.Days <= lastDay, Title: "The " + name + " of the app registration ends within " + end.Within(),
 				Detail: "on " + end.At.UTC().Format("2006-01-02 15:04 UTC") + ", " + consent.DaysLeft(end.At, now), Since: end.Since(), NextStep: next, Who: who,
 			}, true
-		case next != "" && g.Works():
+		case next != "" && slices.ContainsFunc(in.Grants, consent.Grant.Works):
 			return Finding{Code: CredentialEndUnknown, Title: "Nobody told when the client secret ends", NextStep: next, Who: who}, true
 		}
 	}

@@ -23,6 +23,9 @@ func TestTheEndOfACredentialIsAnnounced(t *testing.T) {
 	federated.CredentialKind = settings.Federated
 	refused := grant(settings.SecretInKeyVault, -3*day)
 	refused.State = consent.Reauthorize
+	// A person's sign-in stands on the same credential as the admin consent.
+	none := func(g consent.Grant) consent.Grant { g.State = consent.Required; return g }
+	person := consent.Grant{Kind: consent.User, State: consent.Granted, ClientID: "c", CheckedAt: now, Account: consent.Account{ObjectID: "rita"}}
 	for _, row := range []struct {
 		name  string
 		grant consent.Grant
@@ -38,9 +41,14 @@ func TestTheEndOfACredentialIsAnnounced(t *testing.T) {
 		{"ended by its date, and yet accepted", grant(settings.SecretInKeyVault, -day), health.CredentialExpired, false, "yet Entra accepts it"},
 		{"a secret without a known end is a quiet note", unknown, health.CredentialEndUnknown, false, "Nobody told"},
 		{"a managed identity never ends", federated, "", false, ""},
+		{"a secret without a known end, of people's sign-ins alone", none(unknown), health.CredentialEndUnknown, false, "Nobody told"},
+		{"ended by its date, and yet accepted for people's sign-ins", none(grant(settings.SecretInKeyVault, -day)), health.CredentialExpired, false, "yet Entra accepts it"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			in := health.Input{Settings: settings.Integration{Tenant: "t", ClientID: "c"}, Grants: []consent.Grant{row.grant}}
+			if row.grant.State == consent.Required {
+				in.Grants = append(in.Grants, person)
+			}
 			found := health.Assess(now, in)
 			if row.code == "" {
 				if len(found) > 0 {

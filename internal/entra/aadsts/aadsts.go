@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // Class says who can cure a refusal.
@@ -50,6 +51,8 @@ type Error struct {
 	// Claims is what a new sign-in should carry so that this refusal does not come
 	// again (a claims challenge, JSON); mostly empty.
 	Claims string
+	// Wait is how long Entra asks to be left alone (Retry-After); mostly zero.
+	Wait time.Duration
 	// Detail is the network's own word when nothing answered, such as an
 	// unknown certificate issuer.
 	Detail string
