@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"slices"
 	"time"
 
 	"procallteams/internal/calls"
@@ -102,19 +101,14 @@ func writing(now time.Time, in health.Input) []slog.Attr {
 	}
 }
 
-// better is the order of the states of a grant.
-var better = []consent.State{
-	consent.Granted, consent.Expiring, consent.Waiting, consent.Unverified, consent.Reauthorize, consent.Blocked, consent.Declined, consent.Required,
-}
-
 func allowed(now time.Time, in health.Input) []slog.Attr {
-	states, ends := map[consent.Kind]consent.State{}, time.Time{}
+	best, ends := map[consent.Kind]consent.Grant{}, time.Time{}
 	for _, g := range in.Grants {
 		if g.ClientID != "" && g.ClientID != in.Settings.ClientID {
 			continue // of another app registration
 		}
-		if known, ok := states[g.Kind]; !ok || slices.Index(better, g.State) < slices.Index(better, known) {
-			states[g.Kind] = g.State
+		if known, ok := best[g.Kind]; !ok || g.Healthier(known) {
+			best[g.Kind] = g
 		}
 		if !g.CredentialEnds.IsZero() {
 			ends = g.CredentialEnds
@@ -125,8 +119,8 @@ func allowed(now time.Time, in health.Input) []slog.Attr {
 		days = slog.Int64("credentialDays", int64(ends.Sub(now).Hours()/24))
 	}
 	return []slog.Attr{
-		slog.String("userGrant", string(cmp.Or(states[consent.User], consent.Required))),
-		slog.String("adminGrant", string(cmp.Or(states[consent.Admin], consent.Required))), days,
+		slog.String("userGrant", string(cmp.Or(best[consent.User].State, consent.Required))),
+		slog.String("adminGrant", string(cmp.Or(best[consent.Admin].State, consent.Required))), days,
 	}
 }
 

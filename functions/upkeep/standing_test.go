@@ -63,7 +63,7 @@ func TestHowABusyBridgeStands(t *testing.T) {
 		Settings:  settings.Integration{Tenant: "t", ClientID: "c", TeamsToProCall: settings.Everyone, ProCallToTeams: settings.Everyone, PushURL: "https://ucserver.example/push"},
 		Heartbeat: health.Heartbeat{AsOf: now.Add(-3 * time.Second), Attempt: now.Add(-4 * time.Second), Interval: 5000, Users: 1200, Carrier: "admin"},
 		Grants: []consent.Grant{
-			{Kind: consent.User, State: consent.Reauthorize}, {Kind: consent.User, State: consent.Granted},
+			{Kind: consent.User, State: consent.Reauthorize}, {Kind: consent.User, State: consent.Granted}, {Kind: consent.User, State: consent.Unconfirmed},
 			{Kind: consent.Admin, State: consent.Expiring, CredentialEnds: now.Add(10*24*time.Hour + time.Hour)},
 		},
 		Throttled: now.Add(20 * time.Second), Interval: 5 * time.Second,

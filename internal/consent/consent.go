@@ -141,6 +141,9 @@ func ordered(grants []Grant) []Grant {
 	return out
 }
 
+// Healthier reports whether g is nearer to being used than other.
+func (g Grant) Healthier(other Grant) bool { return rank(g) < rank(other) }
+
 // rank orders states from healthy to useless.
 func rank(g Grant) int {
 	return slices.Index([]State{Granted, Expiring, Waiting, Unverified, Reauthorize, Blocked, Unconfirmed, Declined, Required}, g.State)
