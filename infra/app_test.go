@@ -130,7 +130,8 @@ func TestSettingsThatHarmAreAbsent(t *testing.T) {
 
 // byHost are settings that the Functions host or the platform reads, not the handler.
 var byHost = []string{
-	"APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "APPLICATIONINSIGHTS_CONNECTION_STRING", "AzureWebJobsStorage__credential",
+	"APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "APPLICATIONINSIGHTS_CONNECTION_STRING",
+	"AzureFunctionsJobHost__logging__logLevel__Host.Results", "AzureWebJobsStorage__credential",
 	"FUNCTIONS_EXTENSION_VERSION", "FUNCTIONS_WORKER_RUNTIME", "WEBSITE_RUN_FROM_PACKAGE", "WEBSITE_RUN_FROM_PACKAGE_BLOB_MI_RESOURCE_ID",
 }
 
@@ -351,6 +352,16 @@ func TestTheAppWaitsForItsRolesItsPackageAndItsNames(t *testing.T) {
 	for _, module := range []string{"identity", "storage", "vault", "monitoring", "endpoints"} {
 		if !slices.Contains(template.Resources["app"].DependsOn, module) {
 			t.Errorf("the app does not wait for %s: %v", module, template.Resources["app"].DependsOn)
+		}
+	}
+}
+
+func TestSettingsOfOnesOwnAreKeptAndNeverWin(t *testing.T) {
+	for _, d := range deployments(t) {
+		set := appSettings(t, d)
+		level, schedule := set["AzureFunctionsJobHost__logging__logLevel__Host.Results"], set["PRESENCE_SYNC_SCHEDULE"]
+		if d.Name == "everything" && (level != "Error" || schedule != "*/10 * * * * *") || d.Name != "everything" && level != "" {
+			t.Errorf("%s: log level %q, schedule %q", d.Name, level, schedule)
 		}
 	}
 }

@@ -51,7 +51,7 @@ type registrationOptions = {
 type proxyOptions = {
   @description('Address, such as http://proxy.contoso.com:3128. Never with a password: that lies in the vault as proxy-password.')
   address: string
-  @description('Hosts, .suffixes and ranges that are reached without it, separated by commas.')
+  @description('Hosts, .suffixes and ranges that are reached without it, separated by commas. With private endpoints name .core.windows.net and .vault.azure.net (of your cloud) among them.')
   bypass: string?
   @description('Certificates (PEM) that a proxy signs with which looks into TLS. They are public.')
   certificates: string?
@@ -116,6 +116,9 @@ param ucserverPushUrl string?
 
 @description('Proxy. Left out: there is none.')
 param proxy proxyOptions?
+
+@description('App settings of your own, by name: a deployment takes away those that were only set by hand. The template\'s own win. Never a secret, but a reference to Key Vault.')
+param moreSettings { *: string } = {}
 
 @description('Network.')
 param network networkOptions = { kind: 'none' }
@@ -313,6 +316,7 @@ module app 'modules/app.bicep' = {
     identityId: identityId
     packageContainerUrl: storage.outputs.packageContainerUrl
     settings: union(
+      moreSettings,
       {
         APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
         APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString

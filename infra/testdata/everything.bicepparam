@@ -23,6 +23,10 @@ param proxy = {
   bypass: '.contoso.com,10.0.0.0/8'
   certificates: loadTextContent('ca.pem')
 }
+param moreSettings = {
+  'AzureFunctionsJobHost__logging__logLevel__Host.Results': 'Error'
+  PRESENCE_SYNC_SCHEDULE: 'the parameter wins'
+}
 param network = {
   kind: 'existing'
   appSubnetId: '/subscriptions/55555555-5555-5555-5555-555555555555/resourceGroups/hub/providers/Microsoft.Network/virtualNetworks/spoke/subnets/bridge'
