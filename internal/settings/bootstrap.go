@@ -283,7 +283,8 @@ func (l *loader) date(name string) time.Time {
 }
 
 // schedule reads the NCRONTAB expression (Functions timer trigger: six fields,
-// or five without seconds) or an hh:mm:ss interval, and measures its step.
+// or five without seconds) and measures its step. An hh:mm:ss interval, which timers
+// take on other plans, is refused: Flex Consumption does not know it.
 func (l *loader) schedule() (string, time.Duration) {
 	expression := l.env["PRESENCE_SYNC_SCHEDULE"]
 	if expression == "" {
