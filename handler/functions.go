@@ -56,6 +56,12 @@ func refusing(faults error, log *slog.Logger) functions {
 		})
 	})
 	tick := func(ctx context.Context, _ host.Tick) error { return faults }
+	// Once a minute, so that the alert stays until the settings are mended: a process
+	// that lives long would say it at its start alone.
+	reminder := func(ctx context.Context, _ host.Tick) error {
+		host.Log(ctx, log).Error("refusing every call", "error", faults.Error())
+		return faults
+	}
 	// A wake-up may be lost, upkeep finds the work again: failing here would only move
 	// it to the poison queue.
 	wakeUp := func(ctx context.Context, _ []byte) error {
@@ -65,7 +71,7 @@ func refusing(faults error, log *slog.Logger) functions {
 	return functions{
 		consentStart: refuse, consentCallback: refuse, console: refuse, credentials: refuse,
 		health: health.Function{Version: buildVersion()}.Faulty(faults), integration: refuse, status: refuse, presenceSnapshot: refuse, presenceChanges: refuse,
-		presenceSync: tick, directorySync: tick, upkeep: tick,
+		presenceSync: tick, directorySync: tick, upkeep: reminder,
 		telephony: refuse, users: refuse, directory: refuse, userMatching: refuse,
 		presencePush: wakeUp, presenceSet: wakeUp,
 	}

@@ -113,6 +113,10 @@ func TestWithFaultySettingsEverythingRefusesWithAllFaults(t *testing.T) {
 	if answer := call("GET", "/api/health", ""); !strings.Contains(answer.Body.String(), `"settings-fault"`) {
 		t.Errorf("health = %s; want the stable code settings-fault", answer.Body)
 	}
+	// The alert settings-fault asks for this line, so upkeep repeats it.
+	if n := strings.Count(logs.String(), `"msg":"refusing every call"`); n != 1 {
+		t.Errorf("upkeep ticked once, and %d lines say that every call is refused: %s", n, &logs)
+	}
 	if !strings.Contains(logs.String(), "KEY_VAULT_URI is missing") {
 		t.Errorf("the log does not name the faults: %s", &logs)
 	}
