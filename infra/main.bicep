@@ -153,8 +153,9 @@ param recoverVault bool = false
 @description('People and pipelines that upload packages themselves, which premium needs.')
 param publishers publisher[] = []
 
-// Each is the same again when the template is deployed again to this group.
-var token = uniqueString(resourceGroup().id)
+// Each is the same again when the template is deployed again to this group, and another
+// one for another bridge in it, however alike their names begin.
+var token = uniqueString(resourceGroup().id, toLower(name))
 var suffix = '${toLower(name)}-${token}'
 // Known before anything is deployed, so that what-if knows it too.
 var identityName = 'id-${suffix}'
@@ -350,7 +351,13 @@ module alerts 'modules/alerts.bicep' = {
 }
 
 module workbook 'modules/workbook.bicep' = {
-  params: { location: location, tags: allTags, insightsId: monitoring.outputs.insightsId, runbookUrl: runbookUrl }
+  params: {
+    suffix: suffix
+    location: location
+    tags: allTags
+    insightsId: monitoring.outputs.insightsId
+    runbookUrl: runbookUrl
+  }
 }
 
 @description('Name of the function app: what packages are published to.')

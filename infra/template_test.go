@@ -153,6 +153,26 @@ func TestNamesFitWhatAzureAllows(t *testing.T) {
 	}
 }
 
+// Two bridges may stand in one resource group: a name cut short to what a vault allows must
+// not make them one. Private DNS zones are the network's, and may be shared.
+func TestTwoBridgesOfOneGroupShareNothing(t *testing.T) {
+	ids := map[string]bool{}
+	for _, d := range deployments(t) {
+		if d.Name == "private" {
+			for _, r := range d.Resources {
+				ids[strings.ToLower(r.ID)] = true
+			}
+		}
+	}
+	for _, d := range deployments(t) {
+		for _, r := range d.Resources {
+			if d.Name == "everything" && ids[strings.ToLower(r.ID)] && r.Type != "Microsoft.Network/privateDnsZones" {
+				t.Errorf("procall and procall-bridge-two share %s", r.ID)
+			}
+		}
+	}
+}
+
 func TestNothingSecretGoesInOrOut(t *testing.T) {
 	arm := built(t)
 	const limit = 1 << 20 // of Resource Manager, after expansion 4 MB

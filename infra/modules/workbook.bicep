@@ -1,5 +1,8 @@
 metadata description = 'One page in the portal for the operator: how it stands, how old presences are, what changed, and what fails.'
 
+@description('Makes its name another one for each bridge.')
+param suffix string
+
 @description('Azure region.')
 param location string
 
@@ -12,7 +15,7 @@ param insightsId string
 @description('Address of docs/operations.md.')
 param runbookUrl string
 
-type look = 'table' | 'tiles' | 'linechart' | 'barchart'
+type look = 'table' | 'linechart' | 'barchart'
 
 var lines = '''
 let lines = traces
@@ -212,7 +215,7 @@ var page = {
 }
 
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
-  name: guid(resourceGroup().id, 'procall-teams-bridge')
+  name: guid(resourceGroup().id, suffix)
   location: location
   tags: tags
   kind: 'shared'
