@@ -211,7 +211,7 @@ func (s *Service) tokenOf(ctx context.Context, tenant string, grant Grant, anew 
 			return token, nil
 		}
 		if ctx.Err() == nil {
-			p.rest(err, grant.SecretVersion, s.Now(), p.pause(err))
+			p.rest(err, grant.SecretVersion, s.Now(), p.pause(err, s.Now()))
 		}
 	}
 	if _, marked := errors.AsType[*RequiredError](err); marked {
@@ -232,18 +232,18 @@ func (s *Service) ask(ctx context.Context, tenant string, grant Grant, p *slot) 
 	return s.refresh(ctx, tenant, grant, p)
 }
 
-// pause is how long a process leaves a grant alone after err. A wrong client secret
-// is cured on our own page, so it is looked at more often, and what Graph forbids
-// costs Entra little. An Entra that is in trouble is asked less and less often, and not
-// before it wants to be.
-func (p *slot) pause(err error) time.Duration {
+// patient is how long a refusal that Graph, or a new credential, may take back at any
+// moment is looked at more often than others.
+const patient = 10 * time.Minute
+
+// pause is how long a process leaves a grant alone after err. An Entra that is in
+// trouble is asked less and less often, and not before it wants to be.
+func (p *slot) pause(err error, now time.Time) time.Duration {
 	refusal, entra := errors.AsType[*aadsts.Error](err)
 	missing, marked := errors.AsType[*RequiredError](err)
 	switch {
-	case marked && missing.Code == forbidden:
+	case marked && (missing.Code == forbidden || entra && refusal.Class == aadsts.Credential) && now.Sub(missing.Since) < patient:
 		return 45 * time.Second
-	case marked && entra && refusal.Class == aadsts.Credential:
-		return time.Minute
 	case marked, entra && refusal.Has(loop):
 		return 5 * time.Minute
 	case entra && refusal.Permanent(): // in doubt
