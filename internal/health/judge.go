@@ -248,6 +248,9 @@ func required(code Code, title string, grant consent.Grant) Finding {
 		Code: code, Fault: true, Title: title, Detail: grant.Reason, Since: grant.Since,
 		NextStep: orElse(grant.NextStep, "Open /api/console and give the consent."), Who: "administrator",
 	}
+	if grant.State == consent.Waiting { // a matter of minutes, and of nobody here
+		f.Fault, f.Title = false, "A consent waits for Microsoft"
+	}
 	if grant.Code != "" && !strings.Contains(f.Detail, grant.Code) {
 		f.Detail = strings.TrimSpace(f.Detail + " (" + grant.Code + ")")
 	}

@@ -42,6 +42,9 @@ func TestWhatIsFoundAndHowItIsShown(t *testing.T) {
 		}, nil, false, health.Off},
 		{"paused for a day", func(in *health.Input) { in.Settings.Paused = true; in.Heartbeat.AsOf = ago(24 * time.Hour) }, nil, false, health.Paused},
 		{"no consent", func(in *health.Input) { in.Grants = nil }, []health.Code{health.RequiredRead}, true, health.AuthorizationRequired},
+		{"a consent was given a minute ago", func(in *health.Input) {
+			in.Grants = []consent.Grant{{Kind: consent.Admin, State: consent.Waiting, Reason: "Microsoft has not spread the consent yet", NextStep: "Nothing."}}
+		}, []health.Code{health.RequiredRead}, false, health.AuthorizationRequired},
 		{"the admin consent was removed, a user grant works", func(in *health.Input) {
 			in.Grants = []consent.Grant{{Kind: consent.Admin, State: consent.Reauthorize}, {Kind: consent.User, State: consent.Granted}}
 		}, nil, false, health.Working},
