@@ -265,7 +265,7 @@ func TestTheAppRunsAsACustomHandlerWithOneIdentityEverywhere(t *testing.T) {
 func wantPremium(t *testing.T, d deployment, site, plan resource, identity string) {
 	t.Helper()
 	set := appSettings(t, d)
-	if plan.SKU["name"] != "EP1" || plan.SKU["tier"] != "ElasticPremium" || plan.Kind != "elastic" || plan.at("reserved") != true {
+	if plan.SKU["name"] != "EP1" || plan.SKU["tier"] != "ElasticPremium" || plan.SKU["capacity"] != 1.0 || site.at("siteConfig.minimumElasticInstanceCount") != 1.0 || plan.Kind != "elastic" || plan.at("reserved") != true {
 		t.Errorf("%s: plan %s %v", d.Name, plan.Kind, plan.SKU)
 	}
 	if site.at("functionAppConfig") != nil || site.at("siteConfig.linuxFxVersion") != "" || site.at("siteConfig.ftpsState") != "Disabled" {

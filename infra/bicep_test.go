@@ -53,8 +53,8 @@ type resource struct {
 		Type  string         `json:"type"`
 		Users map[string]any `json:"userAssignedIdentities"`
 	} `json:"identity"`
-	SKU        map[string]string `json:"sku"`
-	Properties map[string]any    `json:"properties"`
+	SKU        map[string]any `json:"sku"`
+	Properties map[string]any `json:"properties"`
 }
 
 // at returns what stands at a path of the resource's properties, nil when nothing does.

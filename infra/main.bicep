@@ -2,38 +2,8 @@ metadata name = 'ProCall Teams Bridge'
 metadata description = 'Everything that the bridge needs in Azure, in one resource group: docs in infra/README.md. It holds no secret, and takes and gives none.'
 
 import { alwaysReadyGroup, premiumOptions } from 'modules/app.bicep'
+import { networkOptions } from 'modules/network.bicep'
 import { publisher } from 'modules/storage.bicep'
-
-@description('A network that is made for the app.')
-type newNetwork = {
-  kind: 'new'
-  @description('Addresses, at least a /25.')
-  addressPrefix: string
-  @description('Whether storage and vault are to be reached from inside only.')
-  privateEndpoints: bool
-  @description('Whether everything the app sends comes from one address. Costs a NAT gateway.')
-  fixedAddress: bool
-}
-
-@description('A network that is there already.')
-type existingNetwork = {
-  kind: 'existing'
-  @description('Resource id of a subnet of at least /27 that nothing else uses, delegated to Microsoft.App/environments (Flex Consumption) or Microsoft.Web/serverFarms (Premium).')
-  appSubnetId: string
-  @description('Private endpoints for storage and vault. Left out: there are none, and both stay reachable from outside.')
-  endpoints: {
-    @description('Resource id of the subnet that they stand in.')
-    subnetId: string
-    @description('Resource id of the network that private DNS zones are made for. Left out: names are yours to provide, for example by Azure Policy.')
-    dnsNetworkId: string?
-  }?
-}
-
-@description('No network: the app reaches everything over public addresses, always with a token.')
-type noNetwork = { kind: 'none' }
-
-@discriminator('kind')
-type networkOptions = noNetwork | newNetwork | existingNetwork
 
 @description('The app registration, once it is known. With it administrators sign in with Entra from the first minute on.')
 type registrationOptions = {
@@ -98,7 +68,7 @@ param httpConcurrency int = 100
 @description('Instances of the premium plan.')
 param premium premiumOptions = { sku: 'EP1', minimumInstances: 1, maximumInstances: 3 }
 
-@description('Whether app and data stand in several zones of the region. On Flex Consumption every always-ready group then needs two instances.')
+@description('Whether app and data stand in several zones of the region. On Flex Consumption every always-ready group then needs two instances; on premium there are at least two, and some regions make it three.')
 param zoneRedundant bool = false
 
 @description('When presences are read: NCRONTAB with seconds.')
@@ -147,7 +117,7 @@ param logDailyQuotaGb int = 1
 @description('Whether the workspace is told of every read and write of storage: thousands an hour.')
 param storageAudit bool = false
 
-@description('Takes back a deleted vault of the same name, with its secrets: after the resource group was deleted and is made again.')
+@description('Takes back a deleted vault of the same name, with its secrets: after the resource group was deleted and is made again. Once: with a vault that is there a deployment fails.')
 param recoverVault bool = false
 
 @description('People and pipelines that upload packages themselves, which premium needs.')

@@ -208,18 +208,43 @@ func TestNothingSecretGoesInOrOut(t *testing.T) {
 
 // Flex Consumption is not in the government clouds: that is said before anything is made.
 func TestFlexInAGovernmentCloudIsRefused(t *testing.T) {
+	if _, findings := snapshot(t, "param cloud = 'usgov'"); !strings.Contains(findings, "set plan to premium") {
+		t.Errorf("findings = %q", findings)
+	}
+}
+
+// One instance stands in one zone, whatever the plan is said to be.
+func TestPremiumInSeveralZonesHasTwoInstances(t *testing.T) {
+	d, findings := snapshot(t, "param plan = 'premium'\nparam zoneRedundant = true")
+	if findings != "" {
+		t.Fatal(findings)
+	}
+	plan, site := d.one(t, "Microsoft.Web/serverfarms"), d.one(t, "Microsoft.Web/sites")
+	if plan.at("zoneRedundant") != true || plan.SKU["capacity"] != 2.0 || site.at("siteConfig.minimumElasticInstanceCount") != 2.0 {
+		t.Errorf("plan %v %v, app %v", plan.SKU, plan.Properties, site.at("siteConfig.minimumElasticInstanceCount"))
+	}
+}
+
+// snapshot evaluates parameters that no set has.
+func snapshot(t *testing.T, parameters string) (d deployment, findings string) {
+	t.Helper()
 	run := compiler(t)
 	folder := t.TempDir()
 	if err := os.CopyFS(folder, os.DirFS(".")); err != nil {
 		t.Fatal(err)
 	}
-	file := folder + "/parameters/wrong.bicepparam"
-	if err := os.WriteFile(file, []byte("using '../main.bicep'\nparam cloud = 'usgov'\n"), 0o600); err != nil {
+	file := folder + "/parameters/special.bicepparam"
+	if err := os.WriteFile(file, []byte("using '../main.bicep'\n"+parameters+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, findings := run("snapshot", file, "--resource-group", "g", "--location", "usgovvirginia",
+	_, findings = run("snapshot", file, "--resource-group", "g", "--location", "usgovvirginia",
 		"--tenant-id", "11111111-1111-1111-1111-111111111111", "--subscription-id", "22222222-2222-2222-2222-222222222222")
-	if !strings.Contains(findings, "set plan to premium") {
-		t.Errorf("findings = %q", findings)
+	text, err := os.ReadFile(folder + "/parameters/special.snapshot.json")
+	if err != nil {
+		return d, findings
 	}
+	if err := json.Unmarshal(text, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d, findings
 }

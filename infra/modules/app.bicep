@@ -90,6 +90,8 @@ param subnetId string?
 param allowedAddresses string[]
 
 var isFlex = plan == 'flex'
+// In several zones each app has two; where there is only one instance it stands in one zone.
+var premiumInstances = zoneRedundant ? max(2, premium.minimumInstances) : premium.minimumInstances
 
 // On Flex Consumption the platform sets these itself, and refuses or ignores ours.
 var premiumSettings = {
@@ -118,7 +120,9 @@ resource hosting 'Microsoft.Web/serverfarms@2025-03-01' = {
   location: location
   tags: tags
   kind: isFlex ? 'functionapp' : 'elastic'
-  sku: isFlex ? { name: 'FC1', tier: 'FlexConsumption' } : { name: premium.sku, tier: 'ElasticPremium' }
+  sku: isFlex
+    ? { name: 'FC1', tier: 'FlexConsumption' }
+    : { name: premium.sku, tier: 'ElasticPremium', capacity: premiumInstances }
   properties: {
     reserved: true
     zoneRedundant: zoneRedundant
@@ -167,7 +171,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
         : {
             linuxFxVersion: ''
             ftpsState: 'Disabled'
-            minimumElasticInstanceCount: premium.minimumInstances
+            minimumElasticInstanceCount: premiumInstances
             preWarmedInstanceCount: 1
             vnetRouteAllEnabled: subnetId != null
             functionsRuntimeScaleMonitoringEnabled: subnetId != null

@@ -1,5 +1,38 @@
 metadata description = 'A virtual network of the app\'s own: one subnet that the app lives in, one for private endpoints, and if wanted one fixed address to the outside.'
 
+@description('A network that is made for the app.')
+type newNetwork = {
+  kind: 'new'
+  @description('Addresses, at least a /25.')
+  addressPrefix: string
+  @description('Whether storage and vault are to be reached from inside only.')
+  privateEndpoints: bool
+  @description('Whether everything the app sends comes from one address. Costs a NAT gateway.')
+  fixedAddress: bool
+}
+
+@description('A network that is there already.')
+type existingNetwork = {
+  kind: 'existing'
+  @description('Resource id of a subnet of at least /27 that nothing else uses, delegated to Microsoft.App/environments (Flex Consumption) or Microsoft.Web/serverFarms (Premium).')
+  appSubnetId: string
+  @description('Private endpoints for storage and vault. Left out: there are none, and both stay reachable from outside.')
+  endpoints: {
+    @description('Resource id of the subnet that they stand in.')
+    subnetId: string
+    @description('Resource id of the network that private DNS zones are made for. Left out: names are yours to provide, for example by Azure Policy.')
+    dnsNetworkId: string?
+  }?
+}
+
+@description('No network: the app reaches everything over public addresses, always with a token.')
+type noNetwork = { kind: 'none' }
+
+@export()
+@discriminator('kind')
+@description('Where the app lives.')
+type networkOptions = noNetwork | newNetwork | existingNetwork
+
 @description('Ends the names.')
 param suffix string
 
