@@ -63,7 +63,10 @@ arguments() {
       --name) name=$2 ;;
       --client-id) client=$(lower "$2") ;;
       --credential) credential=$2 ;;
-      --admin) admins="$admins $2" ;;
+      --admin)
+        [[ $2 =~ ^[A-Za-z0-9._\'!#^~@+-]+$ ]] || refuse "--admin must be me, a user principal name or an object id"
+        admins="$admins $2"
+        ;;
       *) refuse "$1 is unknown: see --help" ;;
     esac
     shift 2
@@ -134,12 +137,18 @@ register() {
   echo "Added the app role Bridge.Admin."
 }
 
-# left_out names the redirect URIs that the registration loses.
+# left_out names the redirect URIs and permissions that the registration loses.
 left_out() {
-  local before old
+  local before old known
   before=$(az ad app show --id "$client" --query 'web.redirectUris' --output tsv)
   for old in $before; do
     [[ " $* " == *" $old "* ]] || echo "Removes the redirect URI $old"
+  done
+  before=$(az ad app show --id "$client" --query 'requiredResourceAccess[].resourceAccess[].id' --output tsv)
+  for old in $before; do
+    [[ $(access) != *"\"$old\""* ]] || continue
+    known=$(permissions | sed -n "s/^[^ ]* [^ ]* $old //p")
+    echo "Removes the permission ${known:-$old}"
   done
 }
 
