@@ -18,7 +18,7 @@ func explain(f found, err error) found {
 		f.detail, f.code, f.next, f.who = way.Cause, string(way.Kind), way.NextStep(), "operator"
 	}
 	if refusal, is := errors.AsType[*aadsts.Error](err); is {
-		f.detail, f.code = "Microsoft Entra: "+refusal.Cause, refusal.Code
+		f.detail, f.code = refusal.Said(), refusal.Code
 		f.next, f.who = orElse(refusal.Step, f.next), whoOf(refusal.Class)
 	}
 	if missing, is := errors.AsType[*consent.RequiredError](err); is {

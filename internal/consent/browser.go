@@ -173,7 +173,7 @@ func (s *Service) arriveAdmin(ctx context.Context, app App, form url.Values, flo
 		s.refuse(ctx, app, flow, aadsts.FromCallback(form.Get("error"), form.Get("error_description")))
 		return
 	}
-	if form.Get("tenant") != app.Tenant || !strings.EqualFold(form.Get("admin_consent"), "true") {
+	if !strings.EqualFold(form.Get("tenant"), app.Tenant) || !strings.EqualFold(form.Get("admin_consent"), "true") {
 		flow.Outcome, flow.Reason = Refused, "Microsoft answered for another tenant, or did not confirm the consent"
 		flow.NextStep = "Start again with an administrator of the configured tenant."
 		return
@@ -280,7 +280,7 @@ func (s *Service) fail(w http.ResponseWriter, r *http.Request, doing string, err
 		m = message{Title: "Not yet", Text: fmt.Sprintf("First %s.", unset.Step)}
 		status = http.StatusConflict
 	} else if refusal, ok := errors.AsType[*aadsts.Error](err); ok {
-		m.Text, m.Step, m.Code, m.Advice = "Microsoft Entra: "+refusal.Cause+".", refusal.Step, refusal.Code, adviceFor(r, refusal.Class)
+		m.Text, m.Step, m.Code, m.Advice = refusal.Said()+".", refusal.Step, refusal.Code, adviceFor(r, refusal.Class)
 	}
 	s.show(w, status, m)
 }

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -75,6 +76,14 @@ func (e *Error) Error() string {
 		text += " (" + e.Detail + ")"
 	}
 	return text
+}
+
+// Said is the cause and who says it, in a sentence without its full stop.
+func (e *Error) Said() string {
+	if strings.Contains(e.Cause, "Entra") {
+		return strings.ToUpper(e.Cause[:1]) + e.Cause[1:]
+	}
+	return "Microsoft Entra: " + e.Cause
 }
 
 // Permanent reports whether waiting does not help.

@@ -92,3 +92,17 @@ func TestAClaimsChallengeIsKeptWhereItIsOne(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoSaysItIsSaidOnce(t *testing.T) {
+	for _, row := range []struct{ cause, want string }{
+		{"the account is disabled", "Microsoft Entra: the account is disabled"},
+		{"Microsoft Entra throttles this app", "Microsoft Entra throttles this app"},
+		{"Entra saw the same request too often", "Entra saw the same request too often"},
+		{"the bridge's clock is 9m0s ahead of Microsoft's", "Microsoft Entra: the bridge's clock is 9m0s ahead of Microsoft's"},
+		{"multi-factor authentication at Entra", "Multi-factor authentication at Entra"},
+	} {
+		if got := (&Error{Cause: row.cause}).Said(); got != row.want {
+			t.Errorf("Said() of %q = %q; want %q", row.cause, got, row.want)
+		}
+	}
+}

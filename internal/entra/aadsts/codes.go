@@ -67,7 +67,7 @@ var codes = func() map[int]code {
 	tc("permissions are missing in the app registration", "Add the permissions that the bridge's page lists, then consent again.", 65005, 650056, 650057, 650053)
 	tc("Microsoft Graph is not present in this tenant", "Check tenant id and cloud.", 650052, 650054, 500011)
 	tc("the app is registered as a public client", `Set "Allow public client flows" to No.`, 700025)
-	tc("the app was not found in this tenant", "Check client id and tenant id.", 700016, 70001, 700011)
+	tc("the app was not found in this tenant", "Check client id and tenant id. A deleted app registration can be restored for 30 days.", 700016, 70001, 700011)
 	tc("the enterprise application is missing in this tenant", "Create it again by admin consent, or in the portal.", 7000229)
 	tc("the enterprise application is disabled", `Set "Enabled for users to sign in" to Yes.`, 7000112, 1000031)
 	tc("the tenant does not exist", "Check the tenant id.", 90002, 900023, 50059, 50128)
