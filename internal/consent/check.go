@@ -228,6 +228,7 @@ func (s *Service) probe(ctx context.Context, now bool) error {
 		return fmt.Errorf("read grants: %w", err)
 	}
 	var failures []error
+	var people []Grant
 	admin, every := Grant{Kind: Admin, ClientID: app.ClientID}, integration.ConsentCheckEvery()
 	for _, grant := range ordered(grants) {
 		switch {
@@ -241,12 +242,16 @@ func (s *Service) probe(ctx context.Context, now bool) error {
 		if grant.Kind == Admin {
 			admin = grant
 		} else if grant.ClientID == app.ClientID {
-			failures = append(failures, s.probeUser(ctx, app.Tenant, grant, every))
+			people = append(people, grant)
 		}
 	}
 	if now || admin.due(s.now(), every) {
 		_, err = s.checkAdmin(ctx, app, admin)
 		failures = append(failures, err)
+	}
+	// After the app, which is to be seen within minutes however slow these are.
+	for _, grant := range people {
+		failures = append(failures, s.probeUser(ctx, app.Tenant, grant, every))
 	}
 	failures = append(failures, s.Flows.SweepFlows(ctx, app.Tenant, s.now().Add(-24*time.Hour)))
 	return errors.Join(failures...)

@@ -120,6 +120,52 @@ func TestAProbeThatReadTheRowsLongAgoRetiresNoSignInInUse(t *testing.T) {
 	}
 }
 
+// silentVault answers nobody.
+type silentVault struct{ *vault }
+
+func (silentVault) GetVersion(ctx context.Context, _, _ string) (secret.Text, error) {
+	<-ctx.Done()
+	return secret.Text{}, ctx.Err()
+}
+
+// spread is Entra after an administrator consented in the portal.
+type spread struct{ issuer }
+
+func (*spread) AppToken(ctx context.Context, _ App) (AppToken, error) {
+	return AppToken{Readable: true, Roles: []string{writePresence, readUsers}}, ctx.Err()
+}
+
+type noFlows struct{ Flows }
+
+func (noFlows) SweepFlows(context.Context, string, time.Time) error { return nil }
+
+// Upkeep gives a probe ten seconds.
+func TestAConsentInThePortalIsSeenThoughAPersonsSignInIsNotRead(t *testing.T) {
+	r := &rows{}
+	s, _ := keeper(r)
+	s.Settings = fixed{settings.Integration{Tenant: "t", ClientID: "c"}}
+	s.Issuer, s.Flows = &spread{}, noFlows{}
+	s.Read = func(context.Context, secret.Text) (int, error) { return 200, nil }
+	who := SignedIn{Account: Account{ObjectID: "rita"}, Tokens: Tokens{Refresh: secret.New("refresh"), Scopes: []string{readPresence}}}
+	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who); err != nil {
+		t.Fatal(err)
+	}
+	s.Vault, s.Now = silentVault{}, func() time.Time { return noon.Add(time.Hour) }
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := s.Probe(ctx); err == nil {
+		t.Error("a vault that is silent is no failure")
+	}
+	for _, g := range r.grants {
+		if !g.Works() {
+			t.Errorf("the %s grant is %s", g.Kind, g.State)
+		}
+	}
+	if len(r.grants) != 2 {
+		t.Errorf("grants = %+v; want the admin grant too", r.grants)
+	}
+}
+
 // fixed are settings.
 type fixed struct{ settings.Integration }
 
