@@ -37,15 +37,15 @@ func queries(t *testing.T, d deployment) (all []query) {
 	return all
 }
 
-// documented are the queries of docs/*.md. A block may go on from the let statement of the
-// first one in its file.
+// documented are the queries of docs/*.md, in blocks and within sentences. One may go on
+// from the let statement of the first one in its file.
 func documented(t *testing.T) (all []query) {
 	t.Helper()
 	paths, err := filepath.Glob("../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	block := regexp.MustCompile("(?s)```(?:kusto|kql)\n(.*?)```")
+	block := regexp.MustCompile("(?s)```(?:kusto|kql)\n(.*?)```|`(lines \\|[^`]+)`")
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -53,7 +53,7 @@ func documented(t *testing.T) (all []query) {
 		}
 		lines := ""
 		for i, match := range block.FindAllSubmatch(text, -1) {
-			q := string(match[1])
+			q := string(match[1]) + string(match[2])
 			if strings.Contains(q, "let lines") {
 				lines, _, _ = strings.Cut(q, ";")
 				lines += ";\n"
