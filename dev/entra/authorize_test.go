@@ -348,6 +348,23 @@ func TestAdminConsentByAUserIsAPage(t *testing.T) {
 	}
 }
 
+func TestWhoIsStuckMaySignInWithAnotherAccount(t *testing.T) {
+	c := start(t)
+	if back := c.visit(entra.Person{ObjectID: bobID, Instead: adaID}, c.adminURL()); back.Get("admin_consent") != "True" || back.Has("error") {
+		t.Errorf("admin consent: callback %v", back)
+	}
+	c = start(t)
+	if err := c.SetUserConsentPolicy(tenantID, false, false); err != nil {
+		t.Fatal(err)
+	}
+	if back := c.visit(entra.Person{ObjectID: bobID, Instead: adaID}, c.authorizeURL()); back.Get("code") == "" {
+		t.Errorf("user consent: callback %v", back)
+	}
+	if back := c.visit(entra.Person{ObjectID: eveID, Instead: adaID}, c.authorizeURL()); back.Get("code") == "" {
+		t.Errorf("account of another tenant: callback %v", back)
+	}
+}
+
 func TestTheLegacyAdminConsentNeedsNoScope(t *testing.T) {
 	c := start(t)
 	legacy := strings.Replace(c.adminURL("scope", ""), "/v2.0/adminconsent", "/adminconsent", 1)

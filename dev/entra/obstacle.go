@@ -149,7 +149,7 @@ func policyObstacles() []obstacle {
 
 func consentObstacles() []obstacle {
 	return []obstacle{
-		{name: "user-consent-off", title: "Users may not consent", means: "Who is no administrator is stuck on \"Need admin approval\": AADSTS90094, and no way back.", scope: ofTenant, play: consentPolicy(false, false), undo: consentPolicy(true, false),
+		{name: "user-consent-off", title: "Users may not consent", means: "Who is no administrator is stuck on \"Need admin approval\": AADSTS90094, and nothing comes back.", scope: ofTenant, play: consentPolicy(false, false), undo: consentPolicy(true, false),
 			on: func(_ *Simulator, t target) bool { return t.tenant.consentOff && !t.tenant.workflow }},
 		{name: "approval-workflow", title: "Users may ask for approval", means: "The person sends a request and waits for an e-mail: AADSTS90095.", scope: ofTenant, play: consentPolicy(false, true), undo: consentPolicy(true, false),
 			on: func(_ *Simulator, t target) bool { return t.tenant.consentOff && t.tenant.workflow }},

@@ -132,19 +132,25 @@ func (s *Simulator) interruptPage(w http.ResponseWriter, a *attempt, what string
 }
 
 type errorData struct {
-	Number                             int
-	Text, Trace, Correlation, Time     string
-	Attempt, Tenant, SignedIn, AppName string
+	Number                         int
+	Text, Trace, Correlation, Time string
+	SignedIn                       string // UPN
+	Attempt, Tenant                string // empty where no account was chosen
 }
 
-// errorPage is the end of an attempt without a callback.
+// errorPage is the end of an attempt without a callback. Who chose an account may
+// choose another.
 func (s *Simulator) errorPage(w http.ResponseWriter, a *attempt, refused *refusal) {
 	data := errorData{
 		Number: refused.number, Text: refused.text, Trace: guid(), Correlation: guid(),
 		Time: s.now().UTC().Format(timestampLayout),
 	}
 	if a != nil && a.session != nil {
-		data.SignedIn, data.AppName = a.session.user.UPN, a.app.Name
+		s.keep(a)
+		data.SignedIn = a.session.user.UPN
+	}
+	if a != nil && a.id != "" {
+		data.Attempt, data.Tenant = a.id, a.app.tenant.ID
 	}
 	render(w, http.StatusBadRequest, "error.html", data)
 }

@@ -23,6 +23,7 @@ type Person struct {
 	Organization bool   // ticks "on behalf of your organization" where it is shown
 	Request      bool   // asks administrators for approval where that is offered
 	Return       bool   // goes back to the app where approval is needed
+	Instead      string // the account to pick where the first one leads nowhere
 	// WithoutFactor gives up where a new password or a second factor is wanted.
 	WithoutFactor bool
 	// Client talks to the simulator; its Jar keeps the sign-in for later visits.
@@ -125,8 +126,14 @@ func fetch(client *http.Client, request *http.Request) (*http.Response, string, 
 
 var errNoForm = errors.New("no form to click")
 
-// click fills the one form that the person would use next.
-func (p Person) click(forms map[string]form) (form, error) {
+// click fills the one form that the person would use next. After it, the person is
+// whoever signs in instead.
+func (p *Person) click(forms map[string]form) (form, error) {
+	if f, found := forms["another"]; found && p.Instead != "" {
+		p.ObjectID, p.Instead = p.Instead, ""
+		f.fields.Set("another", "1")
+		return f, nil
+	}
 	if f, found := forms["accounts"]; found {
 		if p.ObjectID == "" {
 			f = forms["other"]

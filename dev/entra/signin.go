@@ -58,6 +58,11 @@ func (s *Simulator) serveAccount(w http.ResponseWriter, r *http.Request) {
 		s.callbackError(w, a, a.cancelled(s))
 		return
 	}
+	if r.FormValue("another") != "" {
+		a.session = nil
+		s.accountPage(w, a, "")
+		return
+	}
 	oid, name := r.FormValue("user"), strings.TrimSpace(r.FormValue("name"))
 	var picked *user
 	for _, t := range s.tenants {
