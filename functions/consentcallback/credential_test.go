@@ -91,14 +91,14 @@ func TestAClientSecretThatIsGoneIsNamedByEveryGrantAndRecovers(t *testing.T) {
 	for _, when := range []string{"at first", "after probes"} {
 		_, err := w.read()
 		required(t, err, "")
-		if !strings.Contains(err.Error(), "the client secret is not set") {
+		if !strings.Contains(err.Error(), "the client secret is missing") {
 			t.Errorf("%s a sync says %q", when, err)
 		}
 		w.advance(time.Minute)
 		w.probe()
 		for _, account := range []string{"", w.reader} {
 			g := w.grant(account)
-			if g.Works() || g.Reason != "the client secret is not set" || !strings.HasPrefix(g.NextStep, "Create one in the app registration") || g.Class != aadsts.Credential {
+			if g.Works() || g.Reason != "the client secret is missing" || !strings.HasPrefix(g.NextStep, "Create one in the app registration") || g.Class != aadsts.Credential {
 				t.Errorf("%s the grant of %q is %s: %q, %q", when, account, g.State, g.Reason, g.NextStep)
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"procallteams/internal/appcredential"
+	"procallteams/internal/consent"
+	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/secret"
 	"procallteams/internal/settings"
 )
@@ -67,6 +69,33 @@ func TestTheManagedIdentityIsOfferedWhereThereIsOne(t *testing.T) {
 	has(t, w.get("/api/console"), "object (principal) id of the managed identity")
 	w.trust = appcredential.Trust{}
 	has(t, w.get("/api/console"), "MANAGED_IDENTITY_CLIENT_ID")
+}
+
+func TestWhatWasSavedIsNotPraisedWhileItIsRefused(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		grant consent.Grant
+		want  string
+	}{
+		{"refused", consent.Grant{State: consent.Unverified, Class: aadsts.Tenant, Code: "AADSTS700016", Reason: "the app was not found in this tenant", NextStep: "Check client id and tenant id."},
+			`<p class="notice bad" role="status">The app registration is saved. But it can&#39;t be used yet: The app was not found in this tenant. AADSTS700016 Check client id and tenant id.</p>`},
+		{"known, without consent", consent.Grant{State: consent.Required, Class: aadsts.AdminConsent},
+			`<p class="notice ok" role="status">The app registration is saved. Microsoft accepts it. Next: the admin consent.</p>`},
+		{"works", consent.Grant{State: consent.Granted},
+			`<p class="notice ok" role="status">The app registration is saved. Microsoft accepts it.</p>`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := start(t, settings.Overrides{})
+			w.signIn()
+			w.register()
+			row.grant.Kind = consent.Admin
+			w.given(row.grant)
+			has(t, w.get("/api/console?done=app"), row.want)
+		})
+	}
+	w := start(t, settings.Overrides{})
+	w.signIn()
+	has(t, w.get("/api/console?done=app"), "It needs a tenant and a client id.")
 }
 
 func TestACertificateNeedsAName(t *testing.T) {

@@ -65,16 +65,34 @@ func (l line) Whose() string {
 	return nameOf(*l.Account)
 }
 
+// Actor is who must act; empty where nothing is to be done.
+func (l line) Actor() string {
+	if strings.HasPrefix(l.NextStep, "Nothing") {
+		return ""
+	}
+	return actor(l.Who)
+}
+
+// actor is who must act, in words that a page can show.
+func actor(who string) string {
+	switch who {
+	case "administrator":
+		return "an administrator of the tenant or of the bridge"
+	case "operator":
+		return "whoever runs the function app in Azure"
+	case "connector":
+		return "whoever runs UCServer's connector"
+	}
+	return who
+}
+
 // Says is the evidence as a sentence.
 func (l line) Says() string {
 	text := l.Detail
 	if l.State == check.NotTried {
 		text = "not tried, because " + text
 	}
-	if text == "" {
-		return ""
-	}
-	return strings.ToUpper(text[:1]) + strings.TrimSuffix(text[1:], ".") + "."
+	return page.Sentence(text)
 }
 
 // checking is the page that offers the check.

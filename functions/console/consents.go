@@ -111,6 +111,13 @@ func (g grant) Again() string {
 	return g.Button
 }
 
+// Quiet reports whether nothing waits for the button of a consent: it works, or it
+// was never given and something else carries reading.
+func (v view) Quiet(g grant) bool {
+	_, carried := consent.Carrier(v.State.Grants, consent.Reading)
+	return g.Works() || g.Kind == consent.User && g.State == consent.Required && carried
+}
+
 // Who names the account of a user consent.
 func (g grant) Who() string { return nameOf(g.Account) }
 
@@ -121,11 +128,6 @@ func nameOf(a consent.Account) string {
 	return a.Name + a.UPN
 }
 
-// Sentence is the reason as one.
-func (g grant) Sentence() string {
-	return strings.ToUpper(g.Reason[:1]) + strings.TrimSuffix(g.Reason[1:], ".") + "."
-}
-
 // Advice is what an operator must know about this kind of refusal; nil when it works.
 func (g grant) Advice(lang string) *aadsts.Advice {
 	if _, known := g.Class.Texts(); !known || g.Works() {
@@ -133,6 +135,14 @@ func (g grant) Advice(lang string) *aadsts.Advice {
 	}
 	advice := g.Class.Advice(language.Make(lang))
 	return &advice
+}
+
+// Step is what to do, unless the advice says it in more words.
+func (g grant) Step(lang string) string {
+	if advice := g.Advice(lang); advice != nil && strings.HasPrefix(advice.Action, strings.TrimSuffix(g.NextStep, ".")) {
+		return ""
+	}
+	return g.NextStep
 }
 
 // Gap is how the permissions differ from what is needed.
@@ -150,6 +160,27 @@ func (g grant) Ends(now time.Time) string {
 		verb = "ended"
 	}
 	return "The " + consent.CredentialName(g.CredentialKind) + " " + verb + " on " + g.CredentialEnds.UTC().Format(time.DateOnly) + " (" + consent.DaysLeft(g.CredentialEnds, now) + ")."
+}
+
+// Accepted says after "Save and check" what Entra made of the app registration: what
+// is stored may still be refused.
+func (v view) Accepted(n notice) notice {
+	s := v.State.Settings
+	if s.Tenant == "" || s.ClientID == "" {
+		return notice{"wait", n.Text + " It needs a tenant and a client id."}
+	}
+	for _, g := range v.Grants {
+		switch {
+		case g.Kind != consent.Admin:
+		case g.Works():
+			return notice{n.Tone, n.Text + " Microsoft accepts it."}
+		case g.Class == aadsts.AdminConsent:
+			return notice{n.Tone, n.Text + " Microsoft accepts it. Next: the admin consent."}
+		case g.Reason != "":
+			return notice{"bad", n.Text + " But it can't be used yet: " + strings.TrimSpace(page.Sentence(g.Reason)+" "+g.Code) + " " + g.NextStep}
+		}
+	}
+	return n
 }
 
 // past is one change of state.
@@ -189,11 +220,11 @@ func carriedBy(stored []consent.Grant, use consent.Use) string {
 	c := health.CarriageOf(stored, use)
 	switch {
 	case c.Carrier == nil:
-		return "nothing carries it."
+		return "no consent carries it yet."
 	case c.Carrier.Account != nil:
-		return "by " + nameOf(*c.Carrier.Account) + ". " + c.IfItFailed
+		return "carried by " + nameOf(*c.Carrier.Account) + ". " + c.IfItFailed
 	}
-	return "by the admin consent. " + c.IfItFailed
+	return "carried by the admin consent. " + c.IfItFailed
 }
 
 // removal is the page that asks before a consent is disconnected.

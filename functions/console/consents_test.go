@@ -71,7 +71,7 @@ func TestEveryConsentShowsItsStateItsHistoryAndWhatToDo(t *testing.T) {
 		"by the admin consent. If it failed, reading would go on within the same sync, by the sign-in of Rita &lt;Reader&gt;.", "nobody else may write presences",
 		"Rita &lt;Reader&gt; (rita@contoso.com)", "Last proven 30 seconds ago", "The client secret ends on 2027-01-04 (in 40 days).",
 		"Missing: User.Read.All.", "More than needed: Mail.Read.",
-		"The password was reset.", "<code>AADSTS50173</code>", "Sign in again.", "works → needed again", `href="/api/consent/user?account=oid-sven"`,
+		"The password was reset.", "<code>AADSTS50173</code>", "works → needed again", `href="/api/consent/user?account=oid-sven"`,
 		"Connect another person", "That list stays empty when the same administrator gave the admin consent first", "A consent is not a sign-in",
 		html.EscapeString(aadsts.Reauthorize.Advice(english).Action))
 	german := httptest.NewRequest(http.MethodGet, "/api/console", nil)

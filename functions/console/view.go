@@ -146,6 +146,9 @@ func (f *Function) home(w http.ResponseWriter, r *http.Request, code int, s show
 	}
 	v := f.view(state, machines, s)
 	v.Credential = f.credentialForm(r.Context(), state, s.Kept)
+	if name := r.URL.Query().Get("done"); name == "app" || name == "secret" {
+		v.Notice = v.Accepted(v.Notice)
+	}
 	v.Lang = aadsts.Preferred(r.Header.Get("Accept-Language")).String()
 	p := page.Page{Title: "Teams and ProCall", User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "home", v)}
 	if !s.made() && s.Notice.Tone != "bad" {
@@ -285,6 +288,14 @@ func tone(state health.DirectionState) string {
 		return "bad"
 	}
 	return ""
+}
+
+// Actor is who must act on a finding; empty where nothing is to be done.
+func (v view) Actor(f health.Finding) string {
+	if strings.HasPrefix(f.NextStep, "Nothing") {
+		return ""
+	}
+	return actor(f.Who)
 }
 
 // Ago says how long ago t was, exactly enough for a person.

@@ -24,7 +24,7 @@ func explain(f found, err error) found {
 	if missing, is := errors.AsType[*consent.RequiredError](err); is {
 		f.detail, f.code = missing.Cause, missing.Code
 		if !missing.Since.IsZero() {
-			f.detail += ", since " + missing.Since.UTC().Format(time.RFC3339)
+			f.detail += ", since " + missing.Since.UTC().Format("2006-01-02 15:04:05 UTC")
 		}
 		f.next, f.who = orElse(missing.Step, "Open /api/console and give the "+string(missing.Kind)+" consent again."), "administrator"
 	}

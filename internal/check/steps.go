@@ -153,7 +153,7 @@ func (r *run) credential(ctx context.Context) found {
 // admin judges what the app's fresh token may do, and tries it on nobody.
 func (r *run) admin(ctx context.Context) found {
 	if r.app == nil {
-		return off("the app registration is not set")
+		return off("the app registration is not entered")
 	}
 	shared := r.view.Settings.Registration == settings.SharedRegistration
 	status, err := r.Presence(ctx, r.app.Token, r.Nobody)

@@ -88,7 +88,7 @@ func (s *Service) Report(ctx context.Context) ([]Grant, error) {
 	grants := complete(app.ClientID, rows)
 	if isUnset {
 		for i := range grants {
-			grants[i].Reason, grants[i].NextStep = unset.What+" is not set", unset.Sentence()
+			grants[i].Reason, grants[i].NextStep = unset.What+" is missing", unset.Sentence()
 		}
 	}
 	return grants, nil

@@ -105,7 +105,7 @@ type UnsetError struct{ What, Step string }
 
 // refusal says it as Entra would, for a row that the missing thing keeps from working.
 func (e *UnsetError) refusal() *aadsts.Error {
-	return &aadsts.Error{Class: aadsts.Credential, Cause: e.What + " is not set", Step: e.Sentence()}
+	return &aadsts.Error{Class: aadsts.Credential, Cause: e.What + " is missing", Step: e.Sentence()}
 }
 
 // Sentence is Step as one.
@@ -113,7 +113,7 @@ func (e *UnsetError) Sentence() string {
 	return strings.ToUpper(e.Step[:1]) + e.Step[1:] + "."
 }
 
-func (e *UnsetError) Error() string { return e.What + " is not set: " + e.Step }
+func (e *UnsetError) Error() string { return e.What + " is missing: " + e.Step }
 
 func appOf(i settings.Integration) (App, error) {
 	switch {

@@ -90,7 +90,15 @@ func Render(w http.ResponseWriter, status int, p Page) {
 // Parse parses a body template at start, so that a broken one never gets far.
 // It knows the function join, for lists.
 func Parse(name, text string) *template.Template {
-	return template.Must(template.New(name).Funcs(template.FuncMap{"join": strings.Join}).Parse(text))
+	return template.Must(template.New(name).Funcs(template.FuncMap{"join": strings.Join, "sentence": Sentence}).Parse(text))
+}
+
+// Sentence makes one of a reason such as "the account is disabled"; nothing of none.
+func Sentence(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return strings.ToUpper(reason[:1]) + strings.TrimSuffix(reason[1:], ".") + "."
 }
 
 // Execute renders a body template for [Page.Body]. It panics when the template
