@@ -118,6 +118,26 @@ func TestEveryFaultHasAnAlert(t *testing.T) {
 	}
 }
 
+// A consent that Microsoft has yet to spread is a note: in minutes it is over by itself, and a
+// mail about it would be one that needs nobody.
+func TestWhatStopsADirectionAlertsOnlyAsAFault(t *testing.T) {
+	for _, d := range deployments(t) {
+		strict := 0
+		for _, rule := range d.of(alertRule) {
+			if rule.at("severity") != 1.0 {
+				continue
+			}
+			strict++
+			if text, _ := condition(rule)["query"].(string); !strings.Contains(text, "| where tobool(line.fault)\n") {
+				t.Errorf("%s: %s fires for a note", d.Name, rule.Name)
+			}
+		}
+		if strict != 4 {
+			t.Errorf("%s: %d rules say that a direction is stopped; want 4", d.Name, strict)
+		}
+	}
+}
+
 // findingCodes are the constants of type Code in package health.
 func findingCodes(t *testing.T) (codes []string) {
 	t.Helper()
