@@ -275,6 +275,14 @@ func (v view) reporters(machines []access.Credential) []string {
 	return lines
 }
 
+// Apart is the code, unless the reason holds it already.
+func (d direction) Apart() string {
+	if strings.Contains(d.Reason, d.Code) {
+		return ""
+	}
+	return d.Code
+}
+
 // Tone is the colour of the state's badge.
 func (d direction) Tone() string { return tone(d.State) }
 

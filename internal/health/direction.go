@@ -48,7 +48,7 @@ func Directions(now time.Time, in Input) []Direction {
 		case !on[d]:
 			d.State = Off
 		case s.Paused:
-			d.State, d.NextStep = Paused, "Resume on the console."
+			d.State, d.NextStep = Paused, "Untick \"Pause both\" on the console, step 3."
 		}
 	}
 	if read.State == "" {
@@ -72,7 +72,7 @@ func judgeReading(now time.Time, in Input, d *Direction) {
 	switch {
 	case !bad:
 		d.State, d.Since = Working, grant.Since
-		if beat.AsOf.IsZero() {
+		if beat.AsOf.IsZero() || renewed(beat, grant) {
 			d.State = Starting
 		}
 		if kind := consent.Kind(beat.Carrier); kind != "" {

@@ -206,7 +206,9 @@ func reading(now time.Time, in Input) (Finding, bool) {
 	limit := Patience(beat, in.Interval)
 	carrier, ok := consent.Carrier(in.Grants, consent.Reading)
 	switch {
-	case !ok || strings.Contains(beat.ErrorCode, "authorization-required"):
+	case ok && renewed(beat, carrier):
+		return Finding{}, false // the next sync shows it
+	case !ok || unauthorized(beat):
 		return required(RequiredRead, "Reading presences needs a consent", carrier), true
 	case now.Sub(beat.Attempt) > limit:
 		return Finding{
@@ -220,6 +222,16 @@ func reading(now time.Time, in Input) (Finding, bool) {
 		}, true
 	}
 	return Finding{}, false
+}
+
+// unauthorized reports whether the last sync found nobody who may read.
+func unauthorized(beat Heartbeat) bool {
+	return strings.Contains(beat.ErrorCode, "authorization-required")
+}
+
+// renewed reports whether that sync is older than the consent that may read now.
+func renewed(beat Heartbeat, carrier consent.Grant) bool {
+	return unauthorized(beat) && carrier.Since.After(beat.Attempt)
 }
 
 func pushing(now time.Time, p Push) (Finding, bool) {

@@ -48,6 +48,12 @@ func TestWhatIsFoundAndHowItIsShown(t *testing.T) {
 		{"the admin consent was removed, a user grant works", func(in *health.Input) {
 			in.Grants = []consent.Grant{{Kind: consent.Admin, State: consent.Reauthorize}, {Kind: consent.User, State: consent.Granted}}
 		}, nil, false, health.Working},
+		{"the last sync was refused, and nobody consented since", func(in *health.Input) {
+			in.Heartbeat.ErrorCode = "authorization-required-read"
+		}, []health.Code{health.RequiredRead}, true, health.AuthorizationRequired},
+		{"somebody consented after the last sync was refused", func(in *health.Input) {
+			in.Heartbeat.ErrorCode, in.Grants[0].Since = "authorization-required-read", ago(time.Second)
+		}, nil, false, health.Starting},
 		{"all timers stand still (C09)", func(in *health.Input) {
 			in.Heartbeat.Attempt, in.Heartbeat.AsOf = ago(15*time.Minute), ago(15*time.Minute)
 		}, []health.Code{health.NoSync}, true, health.StaleState},
