@@ -224,7 +224,11 @@ func TestTheWireCountsQueueAndBlobOperations(t *testing.T) {
 	if _, err := blobs.UploadBuffer(t.Context(), container, "a/b c", []byte("text"), nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := blobs.DownloadBuffer(t.Context(), container, "a/b c", make([]byte, 4), nil); err != nil {
+	download, err := blobs.DownloadStream(t.Context(), container, "a/b c", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := download.Body.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := blobs.DeleteBlob(t.Context(), container, "a/b c", nil); err != nil {

@@ -176,7 +176,7 @@ func (f Federated) compare(given assertion) mismatch {
 }
 
 // authenticateIdentity checks what a federated assertion must be beside matching:
-// signed by Entra, of an identity of the same tenant, and no user's token.
+// signed by Entra, of an identity of the registration's tenant, and no user's token.
 func (s *Simulator) authenticateIdentity(a *app, given assertion) *refusal {
 	signed := slices.ContainsFunc(s.keys, func(key signingKey) bool {
 		_, err := given.token.Verify(key.private.Public())
@@ -185,7 +185,7 @@ func (s *Simulator) authenticateIdentity(a *app, given assertion) *refusal {
 	switch {
 	case !signed:
 		return refuse(50013, "Assertion failed signature validation. [Reason - The key was not found.]").as("invalid_client")
-	case given.Issuer != s.issuer(a.tenant):
+	case given.Issuer != s.issuer(a.home):
 		return refuse(700222, "AAD-issued tokens may not be used for federated identity flows.").as("invalid_client")
 	case given.Kind == "user":
 		return refuse(700229, "Forbidden token type. Only app-only tokens may be used as Federated Identity Credentials for AAD issuer.").as("invalid_client")

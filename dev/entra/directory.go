@@ -28,10 +28,13 @@ type User struct {
 	AppRoles []string `json:"appRoles"`
 }
 
-// App is an app registration with its service principal. The same ClientID in two
-// tenants is a multi-tenant app.
+// App is an app registration with its service principal.
 type App struct {
 	TenantID string `json:"tenantId"`
+	// HomeID is the tenant that a multi-tenant app is registered in, where that is
+	// another one: its credentials are of that tenant, and this tenant has no
+	// enterprise application until somebody consents. Empty: TenantID.
+	HomeID   string `json:"homeId"`
 	ClientID string `json:"clientId"`
 	Name     string `json:"name"`
 	// Secret is the first client secret; see [Simulator.AddSecret] for more.
@@ -101,6 +104,7 @@ type app struct {
 	App
 	enterprise
 	tenant  *tenant
+	home    *tenant     // of the registration
 	former  *enterprise // deleted, may be restored
 	secrets []clientSecret
 	// federatedSince is when each federated identity credential begins to count.
@@ -194,8 +198,14 @@ func (s *Simulator) AddApp(a App) error {
 			return fmt.Errorf("add app: Graph has no application permission %q", name)
 		}
 	}
-	registered := &app{App: a, tenant: t}
-	registered.provision()
+	registered := &app{App: a, tenant: t, home: t}
+	if a.HomeID != "" && a.HomeID != a.TenantID {
+		if registered.home = s.tenant(a.HomeID); registered.home == nil {
+			return fmt.Errorf("add app: no tenant %q", a.HomeID)
+		}
+	} else {
+		registered.provision()
+	}
 	s.addSecret(registered, a.Secret, a.SecretExpires)
 	t.apps = append(t.apps, registered)
 	return nil
