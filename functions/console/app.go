@@ -41,6 +41,7 @@ type credentialForm struct {
 	Known       string // until when the one in force is valid, empty when nobody knows
 	Tomorrow    string
 	Shared      bool // the registration belongs to whoever hosts the bridge
+	ReadOnly    bool // it may not write
 }
 
 // Is reports whether a kind is ticked.
@@ -53,7 +54,7 @@ func (f *Function) credentialForm(ctx context.Context, state report.State, kept 
 	current := state.Settings
 	form := credentialForm{
 		Kind: f.App.Kind(current), Certificate: current.Certificate, Tomorrow: f.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly),
-		Shared: current.Registration == settings.SharedRegistration,
+		Shared: current.Registration == settings.SharedRegistration, ReadOnly: current.Profile == settings.ReadOnlyProfile,
 	}
 	form.Trust, form.Identity = f.App.Trust(ctx, current.Tenant)
 	for _, g := range state.Grants {
@@ -63,6 +64,7 @@ func (f *Function) credentialForm(ctx context.Context, state report.State, kept 
 	}
 	if kept.Has("clientId") {
 		form.Kind, form.Certificate, form.Ends = settings.CredentialKind(kept.Get("credential")), kept.Get("certificate"), kept.Get("secretEnds")
+		form.Shared, form.ReadOnly = kept.Has("shared"), kept.Has("readOnly")
 	}
 	return form
 }
@@ -88,6 +90,9 @@ func (f *Function) saveApp(ctx context.Context, who string, form url.Values) (st
 	}
 	saved, _, err := f.Editor.Change(ctx, who, -1, func(i *settings.Integration) {
 		i.Tenant, i.ClientID = form.Get("tenant"), form.Get("clientId")
+		if form.Has("kind") { // boxes that are not ticked are absent
+			i.Registration, i.Profile = registrationOf(form), profileOf(form)
+		}
 	})
 	if err != nil {
 		return "", err
@@ -117,6 +122,20 @@ func (f *Function) saveApp(ctx context.Context, who string, form url.Values) (st
 		host.Log(ctx, f.Log).Warn("probe after a change of the app registration", "error", err.Error())
 	}
 	return done, nil
+}
+
+func registrationOf(form url.Values) settings.Registration {
+	if form.Has("shared") {
+		return settings.SharedRegistration
+	}
+	return settings.OwnRegistration
+}
+
+func profileOf(form url.Values) settings.Profile {
+	if form.Has("readOnly") {
+		return settings.ReadOnlyProfile
+	}
+	return settings.FullProfile
 }
 
 // storeSecret stores a client secret, or its end alone, with an entry in the audit

@@ -134,18 +134,25 @@ func TestWithASharedRegistrationNobodyIsToldToRegisterAnything(t *testing.T) {
 	w := connected(t)
 	own := w.get("/api/console")
 	has(t, own, "Application: Presence.ReadWrite.All, User.Read.All;")
-	kept := storage.Settings{Storage: w.store}
-	current, _, err := kept.Load(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	if answer := w.post("directions", url.Values{"step": {"directions"}, "teamsToProCall": {"everyone"}}); answer.Code != 303 {
+		t.Fatalf("one direction alone ends with %d", answer.Code)
 	}
-	current.Registration, current.Profile = settings.SharedRegistration, settings.ReadOnlyProfile
-	if _, err := kept.Save(t.Context(), current); err != nil {
-		t.Fatal(err)
+	form := url.Values{"tenant": {tenantID}, "clientId": {clientID}, "kind": {"shown"}, "shared": {"yes"}, "readOnly": {"yes"}}
+	if answer := w.post("app", form); answer.Code != 303 {
+		t.Fatalf("a shared registration ends with %d\n%s", answer.Code, answer.Body)
 	}
+	if stored := w.stored(); stored.Registration != settings.SharedRegistration || stored.Profile != settings.ReadOnlyProfile {
+		t.Fatalf("stored as %q, %q", stored.Registration, stored.Profile)
+	}
+	refused := w.post("directions", url.Values{"step": {"directions"}, "teamsToProCall": {"everyone"}, "proCallToTeams": {"everyone"}})
+	has(t, refused, "read-only does not go with proCallToTeams")
 	shared := w.get("/api/console")
 	has(t, shared, "Nobody here registers redirect URIs or permissions. Give the admin consent first", "Application: Presence.Read.All, User.Read.All;", "Tell whoever hosts the bridge")
 	if strings.Contains(own.Body.String(), "Nobody here registers") {
 		t.Error("a registration of one's own is nobody's")
+	}
+	w.post("app", url.Values{"tenant": {tenantID}, "clientId": {clientID}, "kind": {"shown"}})
+	if stored := w.stored(); stored.Registration != settings.OwnRegistration || stored.Profile != settings.FullProfile {
+		t.Errorf("boxes that are not ticked leave %q, %q", stored.Registration, stored.Profile)
 	}
 }
