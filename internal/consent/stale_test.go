@@ -172,3 +172,28 @@ type fixed struct{ settings.Integration }
 func (f fixed) Load(context.Context) (settings.Integration, []string, error) {
 	return f.Integration, nil, nil
 }
+
+func TestAVerdictFromBeforeAPersonActedIsVoid(t *testing.T) {
+	works := Grant{Kind: Admin, ClientID: "c", State: Granted, GivenAt: noon.Add(-time.Hour)}
+	disconnected := works
+	disconnected.State, disconnected.Disconnected = Required, true
+	for name, row := range map[string]struct{ before, now Grant }{
+		"consented":       {Grant{Kind: Admin, ClientID: "c", State: Required}, Grant{Kind: Admin, ClientID: "c", State: Waiting, GivenAt: noon}},
+		"disconnected":    {works, disconnected},
+		"another app":     {works, Grant{Kind: Admin, ClientID: "d", State: Required, GivenAt: works.GivenAt}},
+		"used again":      {disconnected, works},
+		"consented again": {Grant{Kind: Admin, ClientID: "c", State: Declined}, Grant{Kind: Admin, ClientID: "c", State: Granted, GivenAt: noon}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &rows{grants: []Grant{row.now}}
+			s, _ := keeper(r)
+			marked := false
+			if _, err := s.store(t.Context(), "t", row.before, verdict{at: noon.Add(time.Minute), mark: func(*Grant) { marked = true }}); err != nil {
+				t.Fatal(err)
+			}
+			if marked {
+				t.Error("what was found out before counts")
+			}
+		})
+	}
+}
