@@ -100,6 +100,40 @@ func TestARequestLoopIsLeftAloneForFiveMinutes(t *testing.T) {
 	}
 }
 
+func TestAProbeLeavesEntraAloneToo(t *testing.T) {
+	for name, row := range map[string]struct {
+		fault devEntra.Fault
+		most  int // requests in 30 minutes
+	}{
+		"a request loop": {devEntra.Fault{Kind: devEntra.FaultRefuse, Number: 50196}, 6},
+		"a long pause":   {devEntra.Fault{Kind: devEntra.FaultThrottle, RetryAfter: 10 * time.Minute}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.consentAdmin()
+			w.advance(time.Minute)
+			row.fault.Endpoint = devEntra.EndpointToken
+			must(t, w.entra.Inject(row.fault))
+			before := w.entra.Requests(devEntra.EndpointToken)
+			for range 30 {
+				if err := w.service.Probe(t.Context()); err == nil {
+					t.Error("the probe hides the trouble")
+				}
+				w.advance(time.Minute)
+			}
+			if n := w.entra.Requests(devEntra.EndpointToken) - before; n > row.most {
+				t.Errorf("%d requests in half an hour; want at most %d", n, row.most)
+			}
+			w.entra.ClearFaults()
+			w.advance(10 * time.Minute)
+			w.probe()
+			if g := w.grant(""); !g.Works() || !g.CheckedAt.Equal(w.clock()) {
+				t.Errorf("afterwards = %s, proven at %s", g.State, g.CheckedAt)
+			}
+		})
+	}
+}
+
 func TestAGoodSignInThatIsRefusedNowAndThenIsNotGivenUp(t *testing.T) {
 	w := newWorld(t)
 	w.consentUser(w.reader)

@@ -186,6 +186,7 @@ func (s *Service) checkAdmin(ctx context.Context, app App, before Grant) (Grant,
 		v, err = verdict{at: now, mark: func(g *Grant) { g.enter(Waiting, now, because(refusal)) }}, nil
 	}
 	if err != nil {
+		s.avoid(ctx, app, err)
 		return before, err
 	}
 	stored, err := s.store(ctx, app.Tenant, before, v)
@@ -200,6 +201,30 @@ func (s *Service) checkAdmin(ctx context.Context, app App, before Grant) (Grant,
 		}
 	}
 	return stored, nil
+}
+
+// avoid leaves Entra alone as long as after any other request for the app that said
+// nothing about the grant.
+func (s *Service) avoid(ctx context.Context, app App, err error) {
+	p := s.slot(app.Tenant, app.ClientID, Admin, "")
+	if ctx.Err() == nil && p.lock(ctx) == nil {
+		p.rest(err, "", s.Now(), p.pause(err, s.Now()))
+		p.unlock()
+	}
+}
+
+// avoided returns why Entra is left alone, nil when it is not. A refusal is none: it is
+// asked about at every turn.
+func (s *Service) avoided(ctx context.Context, app App, admin Grant) error {
+	p := s.slot(app.Tenant, app.ClientID, Admin, "")
+	if err := p.lock(ctx); err != nil {
+		return err
+	}
+	defer p.unlock()
+	if p.rests(admin, s.Now()) {
+		return passing(p.refused)
+	}
+	return nil
 }
 
 // Probe notices what nobody tells the bridge: consent given or removed in the
@@ -246,7 +271,9 @@ func (s *Service) probe(ctx context.Context, now bool) error {
 		}
 	}
 	if now || admin.due(s.now(), every) {
-		_, err = s.checkAdmin(ctx, app, admin)
+		if err = s.avoided(ctx, app, admin); err == nil {
+			_, err = s.checkAdmin(ctx, app, admin)
+		}
 		failures = append(failures, err)
 	}
 	// After the app, which is to be seen within minutes however slow these are.
