@@ -60,7 +60,7 @@ func (s *Service) judge(ctx context.Context, app App, read bool) (verdict, error
 	found := func(mark func(*Grant)) verdict { return verdict{at: now, mark: mark} }
 	token, err := s.Issuer.AppToken(ctx, app)
 	if unset, ok := errors.AsType[*UnsetError](err); ok {
-		return found(func(g *Grant) { g.enter(Unverified, now, because(unset.refusal())) }), nil
+		err = unset.refusal()
 	}
 	if refusal, ok := errors.AsType[*aadsts.Error](err); ok && refusal.Permanent() {
 		return found(func(g *Grant) { g.refused(refusal, now) }), nil
