@@ -122,6 +122,10 @@ func TestPoint03BothEndsNeedTheSameAdministrator(t *testing.T) {
 	if status, page := b.land(back); status != 200 || !strings.Contains(page, "Rita Reader") {
 		t.Errorf("the administrator who began it = %d", status)
 	}
+	outcome := strings.TrimPrefix(b.visited[len(b.visited)-1], public)
+	if other := w.browser(w.second); other.get(outcome).StatusCode != http.StatusBadRequest || strings.Contains(other.last(), "Rita") {
+		t.Errorf("another administrator sees how it ended: %s", other.last())
+	}
 	t.Run("an attacker's code in the administrator's browser", func(t *testing.T) {
 		attacker := w.browser(w.second)
 		victim := w.browser(w.admin)

@@ -98,6 +98,13 @@ func TestReadingFailsOverBetweenAccounts(t *testing.T) {
 	if g := w.grant(w.second); g.State != consent.Reauthorize {
 		t.Errorf("the disabled account's grant = %s", g.State)
 	}
+	// A sync recovers by itself, should no probe run.
+	must(t, w.entra.Disable(w.reader))
+	must(t, w.entra.Enable(w.second))
+	w.advance(2 * time.Hour)
+	if token, err := w.read(); err != nil || token.Account != w.second || !w.grant(w.second).Works() {
+		t.Errorf("ReadToken = %s, %v; want the account that was enabled again", token.Account, err)
+	}
 }
 
 func TestAnOutageMarksNoGrant(t *testing.T) {
