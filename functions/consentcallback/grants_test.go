@@ -85,6 +85,21 @@ func TestANewConsentReachesAProcessThatWasRefusedAtOnce(t *testing.T) {
 	}
 }
 
+func TestARecoveryReachesAProcessThatWasRefusedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	must(t, w.entra.Disable(w.reader))
+	w.advance(2 * time.Hour)
+	_, err := w.read()
+	required(t, err, "AADSTS50057")
+	must(t, w.entra.Enable(w.reader))
+	w.advance(5 * time.Second)
+	must(t, w.process(w.back).ProveNow(t.Context())) // the console's, say
+	if _, err := w.read(); err != nil {
+		t.Errorf("the row says %s, and a sync says %v", w.grant(w.reader).State, err)
+	}
+}
+
 func TestReadingFailsOverBetweenAccounts(t *testing.T) {
 	w := newWorld(t)
 	w.consentUser(w.reader)
