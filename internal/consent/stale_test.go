@@ -2,6 +2,7 @@ package consent
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -195,5 +196,32 @@ func TestAVerdictFromBeforeAPersonActedIsVoid(t *testing.T) {
 				t.Error("what was found out before counts")
 			}
 		})
+	}
+}
+
+// narrow is Entra after an administrator took the permission away: it still refreshes.
+type narrow struct{ issuer }
+
+func (n *narrow) Refresh(ctx context.Context, app App, refresh secret.Text) (Tokens, error) {
+	tokens, err := n.issuer.Refresh(ctx, app, refresh)
+	tokens.Scopes = []string{"User.Read"}
+	return tokens, err
+}
+
+func TestARefreshThatGrantsLessIsARefusal(t *testing.T) {
+	r := &rows{}
+	s, _ := keeper(r)
+	s.Issuer = &narrow{}
+	who := SignedIn{Account: Account{ObjectID: "rita"}, Tokens: Tokens{Refresh: secret.New("refresh"), Scopes: []string{readPresence}}}
+	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who); err != nil {
+		t.Fatal(err)
+	}
+	before := r.grants[0].SecretVersion
+	_, err := s.ReadToken(t.Context(), "t", r.grants)
+	if _, refused := errors.AsType[*RequiredError](err); !refused {
+		t.Errorf("ReadToken = %v; want that the permission is missing", err)
+	}
+	if g := r.grants[0]; g.State != Reauthorize || g.SecretVersion != before {
+		t.Errorf("grant = %s, version %s; want the sign-in of before kept", g.State, g.SecretVersion)
 	}
 }
