@@ -86,6 +86,9 @@ func TestANoNeverOverridesAConsentThatWorks(t *testing.T) {
 			if !w.grant(w.reader).Works() || !w.grant("").Works() {
 				t.Errorf("%s %v: grants are %s and %s", kind, answer["error_description"], w.grant(w.reader).State, w.grant("").State)
 			}
+			if n := len(w.grants()); n != 2 {
+				t.Errorf("%s %v: %d grants are shown; want the two that were there", kind, answer["error_description"], n)
+			}
 		}
 	}
 }

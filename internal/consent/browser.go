@@ -153,6 +153,12 @@ func (s *Service) refuse(ctx context.Context, app App, flow *Flow, refusal *aads
 	if state == "" {
 		return
 	}
+	if flow.Kind == User {
+		grants, err := s.Grants.Grants(ctx, app.Tenant)
+		if err == nil && len(others(grants, app.ClientID, "")) > 0 {
+			return // a no that names nobody says nothing beside people's sign-ins
+		}
+	}
 	_, err := s.change(ctx, app.Tenant, Grant{Kind: flow.Kind, ClientID: app.ClientID, State: Required}, func(g *Grant) bool {
 		if g.State != Required && g.State != Declined && g.State != Blocked || g.SecretName != "" {
 			return false
