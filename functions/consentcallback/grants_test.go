@@ -139,6 +139,7 @@ func TestAnOutageMarksNoGrant(t *testing.T) {
 		t.Error("the probe hides an outage")
 	}
 	w.entra.ClearFaults()
+	w.advance(time.Minute) // that Entra asked for
 	w.vault.Forbid("get")
 	if _, err := w.read(); err != nil {
 		t.Errorf("the credential that was read before does not carry over: %v", err)
