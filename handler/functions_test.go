@@ -110,6 +110,13 @@ func TestWithFaultySettingsEverythingRefusesWithAllFaults(t *testing.T) {
 			}
 		}
 	}
+	browser := httptest.NewRequest("GET", "/api/console", nil)
+	browser.Header.Set("Accept", "text/html,application/xhtml+xml")
+	shown := httptest.NewRecorder()
+	h.ServeHTTP(shown, browser)
+	if text := shown.Body.String(); shown.Code != 503 || !strings.HasPrefix(shown.Header().Get("Content-Type"), "text/html") || !strings.Contains(text, "KEY_VAULT_URI is missing") || !strings.Contains(text, "Environment variables") {
+		t.Errorf("a browser is shown %d %s; want a page with all faults", shown.Code, text)
+	}
 	if answer := call("GET", "/api/health", ""); !strings.Contains(answer.Body.String(), `"settings-fault"`) {
 		t.Errorf("health = %s; want the stable code settings-fault", answer.Body)
 	}
