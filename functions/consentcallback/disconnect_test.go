@@ -75,6 +75,31 @@ func TestADisconnectionThatKeyVaultInterruptsIsFinishedByTheProbe(t *testing.T) 
 	}
 }
 
+func TestADisconnectionThatStaysUnfinishedFillsNoVault(t *testing.T) {
+	for _, operation := range []string{"list", "update"} {
+		t.Run(operation, func(t *testing.T) {
+			w := newWorld(t)
+			w.consentUser(w.reader)
+			name := w.grant(w.reader).SecretName
+			w.vault.Forbid(operation)
+			w.advance(time.Minute)
+			if err := w.service.Disconnect(t.Context(), w.admin, consent.User, w.reader); err == nil {
+				t.Error("it is called disconnected")
+			}
+			for range 5 {
+				w.advance(time.Minute)
+				_ = w.service.Probe(t.Context())
+			}
+			if n := len(w.vault.Versions(name)); n > 2 {
+				t.Errorf("%d versions after five probes; want the sign-in and at most one marker", n)
+			}
+			w.vault.Allow(operation)
+			w.probe()
+			w.erased(name)
+		})
+	}
+}
+
 func TestARenewalUnderWayDoesNotBringADisconnectedSignInBack(t *testing.T) {
 	w := newWorld(t)
 	w.consentUser(w.reader)

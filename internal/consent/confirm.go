@@ -18,8 +18,8 @@ var unanswered = why{
 	step:   "Sign in with it again, and choose on the page that follows.",
 }
 
-// forgetUnanswered takes a sign-in out of use for which nobody answered; one that was answered for
-// meanwhile stays.
+// forgetUnanswered takes a sign-in out of use for which nobody answered; one that
+// somebody answered for meanwhile stays.
 func (s *Service) forgetUnanswered(ctx context.Context, tenant string, grant Grant) error {
 	err := s.retire(ctx, tenant, grant, unanswered, grant.stillWaits)
 	if errors.Is(err, ErrNotWaiting) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"procallteams/internal/secret"
@@ -12,8 +13,9 @@ import (
 // ErrNoGrant reports that there is no such grant.
 var ErrNoGrant = errors.New("there is no such consent")
 
-// marker is what is written over a sign-in that is not to be used any more.
-const marker = "disconnected"
+// marker is what is written over a sign-in that is not to be used any more, and stateTag
+// the tag that says so without reading it.
+const marker, stateTag = "disconnected", "state"
 
 // Disconnect takes a grant out of use: of kind Admin (account is empty), or the
 // sign-in of one account. Its row stays, required, with a line of history. Every
@@ -104,10 +106,7 @@ func (s *Service) erase(ctx context.Context, tenant string, grant Grant) error {
 	if grant.SecretName == "" {
 		return nil
 	}
-	marked, err := s.Vault.Put(ctx, grant.SecretName, secret.New(marker), secret.Label{Tags: map[string]string{"tid": tenant, "oid": grant.Account.ObjectID}})
-	if err != nil {
-		return fmt.Errorf("overwrite the stored sign-in: %w", err)
-	}
+	// Versions that come after this list are not looked at.
 	versions, err := s.Vault.Versions(ctx, grant.SecretName)
 	if err != nil {
 		return fmt.Errorf("overwrite the stored sign-in: %w", err)
@@ -118,8 +117,15 @@ func (s *Service) erase(ctx context.Context, tenant string, grant Grant) error {
 			inForce = version.Created
 		}
 	}
+	isMarker := func(v secret.Version) bool { return v.Tags[stateTag] == marker && v.Created.After(inForce) }
+	if !slices.ContainsFunc(versions, isMarker) { // else an earlier turn came so far
+		label := secret.Label{Tags: map[string]string{"tid": tenant, "oid": grant.Account.ObjectID, stateTag: marker}}
+		if _, err := s.Vault.Put(ctx, grant.SecretName, secret.New(marker), label); err != nil {
+			return fmt.Errorf("overwrite the stored sign-in: %w", err)
+		}
+	}
 	for _, version := range versions {
-		if version.ID == marked || !version.Enabled || !grant.outlived(version, inForce) {
+		if !version.Enabled || isMarker(version) || !grant.outlived(version, inForce) {
 			continue
 		}
 		if err := s.Vault.Disable(ctx, grant.SecretName, version.ID); err != nil {
