@@ -69,6 +69,10 @@ func failingWrites(now time.Time, in Input) (Finding, bool) {
 	if w.Error == "" || now.Sub(w.ErrorSince) <= patience {
 		return Finding{}, false
 	}
+	grant, allowed := consent.Carrier(in.Grants, consent.Writing)
+	if allowed && w.ErrorCode == "authorization-required" && grant.Since.After(w.At) {
+		return Finding{}, false // somebody consented meanwhile: the next try shows it
+	}
 	return Finding{
 		Code: WritesFailing, Fault: true, Title: "Calls can't be written to Teams", Detail: w.Error, Since: w.ErrorSince,
 		NextStep: "Run the check on the console; it names the part that fails.", Who: "operator",

@@ -51,6 +51,14 @@ func TestHowWritingStands(t *testing.T) {
 			in.Writer.Error, in.Writer.ErrorSince = "Graph answered 503", ago(2*time.Minute)
 			in.DueSince = ago(3 * time.Minute) // the consequence is not told besides
 		}, []health.Code{health.WritesFailing}, true, health.StaleState},
+		{"nobody could write, and the consent was given after the last try", func(in *health.Input) {
+			in.Writer.Error, in.Writer.ErrorCode, in.Writer.ErrorSince = "authorization required", "authorization-required", ago(2*time.Minute)
+			in.Writer.At, in.Grants[0].Since = ago(20*time.Second), ago(10*time.Second)
+		}, nil, false, health.Working},
+		{"nobody could write with a consent that is older than the last try", func(in *health.Input) {
+			in.Writer.Error, in.Writer.ErrorCode, in.Writer.ErrorSince = "authorization required", "authorization-required", ago(2*time.Minute)
+			in.Writer.At, in.Grants[0].Since = ago(10*time.Second), ago(20*time.Second)
+		}, []health.Code{health.WritesFailing}, true, health.StaleState},
 		{"what is left in Teams can't be cleared while paused", func(in *health.Input) {
 			in.Settings.Paused = true
 			in.Writer.Error, in.Writer.ErrorSince = "Graph answered 503", ago(2*time.Minute)
