@@ -434,6 +434,10 @@ func TestPoint15OnlyTheExpectedFormOfACallbackIsRead(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser(w.admin)
 	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+	typed := b.send(httptest.NewRequest(http.MethodGet, public+"/api/consent/user/callback", nil), false)
+	if got := typed.Header.Get("Content-Type"); !strings.HasPrefix(got, "text/html") {
+		t.Errorf("a person who typed the address is shown %s; want a page", got)
+	}
 	send := func(method, kind string, form url.Values, status int) {
 		t.Helper()
 		r := httptest.NewRequest(method, public+"/api/consent/"+kind+"/callback?"+form.Encode(), nil)

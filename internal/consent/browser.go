@@ -44,6 +44,9 @@ func (s *Service) Callback(w http.ResponseWriter, r *http.Request, kind Kind, ga
 			return
 		}
 		inside(func(w http.ResponseWriter, r *http.Request) { s.arrive(w, r, kind, form) })
+	case r.Method == http.MethodGet && kind == User: // from the history, or typed: a person reads it
+		w.Header().Set("Allow", http.MethodPost)
+		s.show(w, http.StatusMethodNotAllowed, unknownTrip)
 	case kind == User:
 		notAllowed(w, "POST")
 	default:
