@@ -23,7 +23,7 @@ run: build node_modules ## start everything locally, no Azure needed
 	$(GO) run ./dev/cmd/run $(ARGS)
 
 test: node_modules check ## formatting, vet, staticcheck and all tests; what CI runs
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 30m ./...
 
 check: ## the checks of test that need no running service
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }
