@@ -30,7 +30,7 @@ func TestAccountsFollowEntra(t *testing.T) {
 	w.minute()
 	w.wantAsInEntra()
 	ref := w.look().Accounts
-	if ref.Basic || ref.Link == "" || ref.Draft != (directory.Draft{}) || !ref.At.Equal(w.now) {
+	if ref.Basic || ref.Link == "" || ref.Draft != (directory.Draft{}) || !ref.At.Equal(w.now()) {
 		t.Errorf("pointer = %+v", ref)
 	}
 	steps := []func(){
@@ -73,7 +73,7 @@ func TestAMinuteInWhichNothingChangedCostsTwoStorageOperations(t *testing.T) {
 		if n := w.wire.Operations(); n > 2 {
 			t.Errorf("cold %t: %d storage operations %v; want 2", cold, n, w.wire.Counts())
 		}
-		if ref := w.look().Accounts; ref.Blob != blob || !ref.At.Equal(w.now) {
+		if ref := w.look().Accounts; ref.Blob != blob || !ref.At.Equal(w.now()) {
 			t.Errorf("cold %t: pointer = %+v; want the same blob, as of now", cold, ref)
 		}
 	}
@@ -100,7 +100,7 @@ func TestAReadingThatIsBrokenOffIsGoneOnWithByAnyProcess(t *testing.T) {
 	})
 	for range 3 {
 		w.minute()
-		if ref := w.look().Accounts; ref.Blob != "" || ref.Draft.Blob == "" || ref.Error == "" || !ref.Wait.Equal(w.now.Add(150*time.Second)) {
+		if ref := w.look().Accounts; ref.Blob != "" || ref.Draft.Blob == "" || ref.Error == "" || !ref.Wait.Equal(w.now().Add(150*time.Second)) {
 			t.Fatalf("pointer = %+v; want a draft and a pause", ref)
 		}
 		w.restart()
@@ -126,7 +126,7 @@ func TestAReadingThatIsBrokenOffIsGoneOnWithByAnyProcess(t *testing.T) {
 // wantNoBlobsBut holds that n blobs of accounts are stored.
 func (w *world) wantNoBlobsBut(n int) {
 	w.t.Helper()
-	removed, err := w.storage.SweepDirectories(w.t.Context(), w.tenant, w.now.Add(1000*time.Hour))
+	removed, err := w.storage.SweepDirectories(w.t.Context(), w.tenant, w.now().Add(1000*time.Hour))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestChangesBeforeGraphBrokeOffCount(t *testing.T) {
 	if n := len(w.stored().People); n <= 8 || n > 17 {
 		t.Errorf("%d accounts; want a part of the newcomers", n)
 	}
-	if ref := w.look().Accounts; ref.Error == "" || !ref.ErrorSince.Equal(w.now) {
+	if ref := w.look().Accounts; ref.Error == "" || !ref.ErrorSince.Equal(w.now()) {
 		t.Errorf("pointer = %+v; want the reason", ref)
 	}
 	w.restart()
@@ -163,7 +163,7 @@ func TestChangesBeforeGraphBrokeOffCount(t *testing.T) {
 
 func TestALinkThatIsNotAcceptedAnyMoreLosesNobodyMeanwhile(t *testing.T) {
 	for name, expire := range map[string]func(w *world){
-		"older than seven days": func(w *world) { w.now = w.now.Add(8 * 24 * time.Hour) },
+		"older than seven days": func(w *world) { w.pass(8 * 24 * time.Hour) },
 		"reset by the service":  func(w *world) { w.entra.ResetDelta() },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -357,7 +357,7 @@ func TestAProcessMayBeKilledAtEveryStep(t *testing.T) {
 		}
 		w.wire.OnResponse(func(string, *http.Request, int) { did() })
 		w.entra.OnAnswer(func(string) { did() })
-		w.now = w.now.Add(time.Minute)
+		w.pass(time.Minute)
 		err := w.sync.Run(ctx, host.Tick{})
 		w.wire.OnResponse(nil)
 		w.entra.OnAnswer(func(string) {})
@@ -367,7 +367,7 @@ func TestAProcessMayBeKilledAtEveryStep(t *testing.T) {
 		w.minute()
 		w.minute()
 		w.wantAsInEntra()
-		if removed, err := w.storage.SweepDirectories(t.Context(), w.tenant, w.now.Add(1000*time.Hour)); err != nil || removed > 2 {
+		if removed, err := w.storage.SweepDirectories(t.Context(), w.tenant, w.now().Add(1000*time.Hour)); err != nil || removed > 2 {
 			t.Errorf("step %d: %d blobs left behind, %v", step, removed, err)
 		}
 		if t.Failed() {
@@ -389,7 +389,7 @@ func TestTwoProcessesAtOnceEndWithOneTruth(t *testing.T) {
 	w.restart()
 	second := w.sync
 	for round := range 6 {
-		w.now = w.now.Add(time.Minute)
+		w.pass(time.Minute)
 		var both errgroup.Group
 		both.Go(func() error { return first.Run(t.Context(), host.Tick{}) })
 		both.Go(func() error { return second.Run(t.Context(), host.Tick{}) })

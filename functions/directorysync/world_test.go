@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,8 +65,15 @@ type world struct {
 	kind     consent.Kind // which consent there is
 	err      error        // why there is none
 	refused  []int
-	now      time.Time
+	clock    atomic.Pointer[time.Time] // a killed run's request may still be answered
 	logs     log
+}
+
+func (w *world) now() time.Time { return *w.clock.Load() }
+
+func (w *world) pass(d time.Duration) {
+	later := w.now().Add(d)
+	w.clock.Store(&later)
 }
 
 func (w *world) ReadToken(context.Context, string, []consent.Grant) (consent.Token, error) {
@@ -82,8 +90,10 @@ func (w *world) Refused(_ context.Context, _ string, _ consent.Token, status int
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, tenant: uuid.NewString(), kind: consent.Admin, now: time.Now().UTC().Truncate(time.Second)}
-	w.entra = simulated.New(simulated.Config{Seed: 5, Now: func() time.Time { return w.now }, Settings: simulated.Settings{IdentityLimit: -1, DeltaPage: 4},
+	w := &world{t: t, tenant: uuid.NewString(), kind: consent.Admin}
+	began := time.Now().UTC().Truncate(time.Second)
+	w.clock.Store(&began)
+	w.entra = simulated.New(simulated.Config{Seed: 5, Now: w.now, Settings: simulated.Settings{IdentityLimit: -1, DeltaPage: 4},
 		VerifyToken: func(text string) (simulated.Caller, error) {
 			switch text {
 			case "app-token":
@@ -116,7 +126,7 @@ func newWorld(t testing.TB) *world {
 func (w *world) restart() {
 	w.sync = &directorysync.Function{
 		Storage: w.storage, Settings: w.settings, Graph: w.graph, Tokens: w,
-		Now: func() time.Time { return w.now }, Log: slog.New(slog.NewJSONHandler(&w.logs, nil)),
+		Now: w.now, Log: slog.New(slog.NewJSONHandler(&w.logs, nil)),
 	}
 }
 
@@ -137,7 +147,7 @@ func (w *world) minute() { w.after(time.Minute) }
 
 func (w *world) after(d time.Duration) {
 	w.t.Helper()
-	w.now = w.now.Add(d)
+	w.pass(d)
 	if err := w.sync.Run(w.t.Context(), host.Tick{}); err != nil {
 		w.t.Fatalf("run: %v", err)
 	}
