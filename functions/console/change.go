@@ -136,7 +136,7 @@ func (f *Function) credential(ctx context.Context, who string, form url.Values) 
 	}
 	name := strings.TrimSpace(form.Get("name"))
 	if err := access.ValidateRequest(name, scopes); err != nil {
-		return token{}, refusal{strings.ReplaceAll(err.Error(), "\n", "; ")}
+		return token{}, refusal{labelled(strings.ReplaceAll(err.Error(), "\n", "; "))}
 	}
 	c, value, err := rotated(f.Credentials.Create(ctx, who, name, scopes))
 	return token{c.Name, value}, err
@@ -168,6 +168,9 @@ func (f *Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		d, expected := integration.Explain(err)
 		if !expected {
 			host.Log(r.Context(), f.Log).Error("console", "error", err.Error())
+		}
+		if _, invalid := errors.AsType[*integration.InvalidError](err); invalid {
+			d.Detail = labelled(d.Detail)
 		}
 		text, code = d.Title+". "+d.Detail+". "+d.NextStep, d.Status
 	}

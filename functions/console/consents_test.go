@@ -145,7 +145,7 @@ func TestWithASharedRegistrationNobodyIsToldToRegisterAnything(t *testing.T) {
 		t.Fatalf("stored as %q, %q", stored.Registration, stored.Profile)
 	}
 	refused := w.post("directions", url.Values{"step": {"directions"}, "teamsToProCall": {"everyone"}, "proCallToTeams": {"everyone"}})
-	has(t, refused, "read-only does not go with proCallToTeams")
+	has(t, refused, "read-only does not go with ProCall to Teams")
 	shared := w.get("/api/console")
 	has(t, shared, "Nobody here registers redirect URIs or permissions. Give the admin consent first", "Application: Presence.Read.All, User.Read.All;", "Tell whoever hosts the bridge")
 	if strings.Contains(own.Body.String(), "Nobody here registers") {

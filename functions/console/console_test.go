@@ -500,7 +500,7 @@ func TestStep3SwitchesOptInsAndShowsHowWritingStands(t *testing.T) {
 	if page = refused.Body.String(); refused.Code != 422 || !ticked(page, "wrapUp") || !ticked(page, "onlySignedIn") || !ticked(page, "proCallToTeams") {
 		t.Errorf("only signed in without reading = %d, and the boxes stay as they were ticked", refused.Code)
 	}
-	has(t, refused, "needs teamsToProCall")
+	has(t, refused, "needs Teams to ProCall")
 	saved := w.post("directions", url.Values{"step": {"directions"}, "teamsToProCall": {"everyone"}, "proCallToTeams": {"everyone"}, "wrapUp": {"yes"}, "onlySignedIn": {"yes"}})
 	current, _, err := w.console.Editor.Store.Load(t.Context())
 	if saved.Code != 303 || err != nil || current.AlsoWrite != (settings.AlsoWrite{WrapUp: true}) || !current.OnlySignedIn {

@@ -307,7 +307,9 @@ func (i Integration) directions() iter.Seq2[string, Participation] {
 func ValidatePushURL(text string) error {
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || strings.ContainsAny(text, " \t\r\n"):
+	case err == nil && u.User != nil:
+		return errors.New("a user name or a password in the address is not possible: pushes are signed, and the receiver verifies that")
+	case err != nil || u.Host == "" || u.Fragment != "" || strings.ContainsAny(text, " \t\r\n"):
 		return errors.New("not an address such as https://ucserver.contoso.com/push")
 	case len(text) > 2048:
 		return errors.New("longer than 2,048 characters")

@@ -182,6 +182,13 @@ func TestNothingBesideCallsIsWrittenByDefault(t *testing.T) {
 	}
 }
 
+func TestAPushAddressWithAPasswordIsRefusedForThatReason(t *testing.T) {
+	err := settings.ValidatePushURL("https://user:hunter2@ucserver.contoso.com/push")
+	if err == nil || !strings.Contains(err.Error(), "a user name or a password in the address is not possible") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("= %v", err)
+	}
+}
+
 func TestPushAddressesAreHTTPSWithoutCredentials(t *testing.T) {
 	for text, ok := range map[string]bool{
 		"https://ucserver.contoso.com/push": true, "https://10.0.0.5:8443/push?x=1": true,
