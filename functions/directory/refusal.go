@@ -79,7 +79,7 @@ func Explain(err error) (problem.Details, bool) {
 func faulty(e *userlist.FaultsError) problem.Details {
 	return problem.Details{
 		Type: "/problems/list-faulty", Title: "There are faults in what was sent", Status: http.StatusUnprocessableEntity,
-		Detail: fmt.Sprintf("Faults: %d, of which %d are listed. Nothing was taken in; the list before is in force.", e.Count, len(e.Faults)),
+		Detail: problem.Faults(e.Count, len(e.Faults)) + " Nothing was taken in; the list before is in force.",
 		Faults: e.Faults, FaultCount: e.Count,
 		NextStep: "Correct them and send everything again.", Who: "connector",
 	}

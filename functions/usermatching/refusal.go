@@ -73,6 +73,6 @@ func faulty(e *matching.FaultsError) problem.Details {
 	for _, f := range e.Faults[:min(len(e.Faults), maxListed)] {
 		d.Faults = append(d.Faults, problem.Fault{Line: f.Line, Column: f.Column, Text: f.Text, Repair: f.Repair})
 	}
-	d.Detail = fmt.Sprintf("Faults: %d, of which %d are listed. Nothing was taken in; the file before is in force.", d.FaultCount, len(d.Faults))
+	d.Detail = problem.Faults(d.FaultCount, len(d.Faults)) + " Nothing was taken in; the file before is in force."
 	return d
 }

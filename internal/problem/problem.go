@@ -8,6 +8,7 @@ package problem
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -49,6 +50,18 @@ type Fault struct {
 	Column int    `json:"column,omitempty"` // in characters from 1; 0 concerns the whole line
 	Text   string `json:"text"`
 	Repair string `json:"repair,omitempty"` // what to do
+}
+
+// Faults says how many faults there are, and how many of them are listed where those
+// are fewer.
+func Faults(count, listed int) string {
+	switch {
+	case count == 1:
+		return "There is one fault."
+	case listed < count:
+		return fmt.Sprintf("There are %d faults; the first %d are listed.", count, listed)
+	}
+	return fmt.Sprintf("There are %d faults.", count)
 }
 
 // Error makes a Details usable as an error value.
