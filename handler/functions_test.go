@@ -120,6 +120,11 @@ func TestWithFaultySettingsEverythingRefusesWithAllFaults(t *testing.T) {
 	if answer := call("GET", "/api/health", ""); !strings.Contains(answer.Body.String(), `"settings-fault"`) {
 		t.Errorf("health = %s; want the stable code settings-fault", answer.Body)
 	}
+	for _, path := range []string{"/api/health", "/api/status"} {
+		if text := call("GET", path, "").Body.String(); !strings.Contains(text, `"operator"`) || strings.Contains(text, `"administrator"`) {
+			t.Errorf("%s = %s; app settings are the operator's", path, text)
+		}
+	}
 	// The alert settings-fault asks for this line, so upkeep repeats it.
 	if n := strings.Count(logs.String(), `"msg":"refusing every call"`); n != 1 {
 		t.Errorf("upkeep ticked once, and %d lines say that every call is refused: %s", n, &logs)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"procallteams/functions/health"
 	"procallteams/internal/host"
@@ -21,11 +20,11 @@ var refusal = page.Parse("refusal", `{{define "refusal"}}<p class="notice bad" r
 func refusing(faults error, log *slog.Logger) functions {
 	details := problem.Details{
 		Type: "/problems/settings-fault", Title: "The bridge can't start with these settings", Status: http.StatusServiceUnavailable,
-		Detail: faults.Error(), NextStep: "Correct the app settings named here; the bridge restarts by itself.", Who: "administrator",
+		Detail: faults.Error(), NextStep: "Correct the app settings named here; the bridge restarts by itself.", Who: "operator",
 	}
 	shown := page.Page{Title: details.Title, Body: page.Execute(refusal, "refusal", details)}
 	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		if page.Wanted(r) {
 			page.Render(w, details.Status, shown)
 			return
 		}

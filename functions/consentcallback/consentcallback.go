@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"procallteams/internal/consent"
-	"procallteams/internal/problem"
 )
 
 // Function is the code of function.json beside this file.
@@ -20,7 +19,7 @@ type Function struct {
 func (f Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kind, ok := consent.ParseKind(r.PathValue("grant"))
 	if !ok {
-		problem.Write(w, consent.UnknownKind())
+		consent.UnknownKind(w, r)
 		return
 	}
 	f.Consent.Callback(w, r, kind, f.Administrator)

@@ -170,7 +170,10 @@ func TestAGermanBrowserReadsWhatToDoInGerman(t *testing.T) {
 	b := w.browser(w.admin)
 	b.language = "de-DE,de;q=0.9,en;q=0.8"
 	_, page := w.answered(b, url.Values{"error": {"access_denied"}, "error_description": {"AADSTS65004: x"}})
-	shows(t, page, `<p lang="de"`, "Beginnen Sie von vorn, wenn Sie so weit sind.")
+	shows(t, page, `<p lang="de"`, "Beginnen Sie von vorn, wenn Sie so weit sind.", "AADSTS65004")
+	if strings.Contains(page, "Start again when you are ready.") {
+		t.Error("the same step stands there in English too")
+	}
 	b.language = "fr"
 	_, page = w.answered(b, url.Values{"error": {"access_denied"}, "error_description": {"AADSTS65004: x"}})
 	shows(t, page, `<p lang="en"`, "Start again when you are ready.")

@@ -139,7 +139,7 @@ func (g grant) Advice(lang string) *aadsts.Advice {
 
 // Step is what to do, unless the advice says it in more words.
 func (g grant) Step(lang string) string {
-	if advice := g.Advice(lang); advice != nil && strings.HasPrefix(advice.Action, strings.TrimSuffix(g.NextStep, ".")) {
+	if g.Advice(lang) != nil && g.Class.Says(g.NextStep) {
 		return ""
 	}
 	return g.NextStep

@@ -82,6 +82,9 @@ func TestEveryConsentShowsItsStateItsHistoryAndWhatToDo(t *testing.T) {
 	if strings.Contains(answer.Body.String(), html.EscapeString(aadsts.Reauthorize.Advice(english).Action)) {
 		t.Error("a German browser reads the advice in English too")
 	}
+	if strings.Contains(answer.Body.String(), "<p>Sign in again.</p>") {
+		t.Error("the general step stands in English above the German advice, which says the same")
+	}
 }
 
 func TestAConsentIsDisconnectedAfterAQuestion(t *testing.T) {

@@ -56,7 +56,7 @@ func (f Function) Faulty(faults error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.write(w, []judging.Finding{{
 			Code: judging.SettingsFault, Fault: true, Title: "The bridge can't start with these settings", Detail: faults.Error(),
-			NextStep: "Correct the app settings named here; the bridge restarts by itself.", Who: "administrator",
+			NextStep: "Correct the app settings named here; the bridge restarts by itself.", Who: "operator",
 		}})
 	})
 }

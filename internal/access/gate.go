@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"procallteams/internal/host"
+	"procallteams/internal/page"
 	"procallteams/internal/problem"
 )
 
@@ -132,7 +133,7 @@ func (g *Gate) Elsewhere(r *http.Request) bool {
 // from our own pages only. A browser that asks for a page is led to the sign-in.
 func (g *Gate) Administrator(next http.Handler) http.Handler {
 	return g.AdministratorOr(next, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if wantsPage(r) {
+		if page.Wanted(r) {
 			http.Redirect(w, r, "/api/console?next="+url.QueryEscape(r.URL.Path), http.StatusSeeOther)
 			return
 		}
@@ -177,18 +178,13 @@ func CrossOrigin() problem.Details {
 	}
 }
 
-// wantsPage reports whether a person's browser asks for a page.
-func wantsPage(r *http.Request) bool {
-	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html")
-}
-
 // SentHome redirects a page that was opened under another host name than the
 // public address to the same path there, and reports whether it did: cookies set
 // elsewhere would be missing when Microsoft sends the browser back. Headers decide
 // only whether to redirect, never where to. It does so once: a reverse proxy at the
 // public address may send another host name on, whatever the browser asked for.
 func (g *Gate) SentHome(w http.ResponseWriter, r *http.Request) bool {
-	if !wantsPage(r) {
+	if !page.Wanted(r) {
 		return false
 	}
 	seen := r.Header.Get("X-Forwarded-Host") // set by the host under proxying

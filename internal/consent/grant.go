@@ -1,12 +1,10 @@
 package consent
 
 import (
-	"net/http"
 	"slices"
 	"time"
 
 	"procallteams/internal/entra/aadsts"
-	"procallteams/internal/problem"
 	"procallteams/internal/secret"
 	"procallteams/internal/settings"
 )
@@ -25,14 +23,6 @@ const (
 func ParseKind(text string) (Kind, bool) {
 	kind := Kind(text)
 	return kind, kind == User || kind == Admin
-}
-
-// UnknownKind is the answer to an address that names no grant.
-func UnknownKind() problem.Details {
-	return problem.Details{
-		Type: "/problems/not-found", Title: "There is no such consent", Status: http.StatusNotFound,
-		NextStep: "Open /api/consent/user or /api/consent/admin.", Who: "administrator",
-	}
 }
 
 // State is where a grant stands. Its texts are stable codes of the HTTP contract.
@@ -182,6 +172,9 @@ type RequiredError struct {
 // Unwrap leads to Entra's refusal, where one was the cause.
 func (e *RequiredError) Unwrap() error { return e.refusal }
 
+// neverGiven is the cause where no consent is stored.
+const neverGiven = "it was never given"
+
 func (e *RequiredError) Error() string {
 	text := "authorization required"
 	if !e.Since.IsZero() {
@@ -190,6 +183,9 @@ func (e *RequiredError) Error() string {
 	text += ": " + string(e.Kind) + " consent: " + e.Cause
 	if e.Step != "" {
 		return text + "; " + e.Step
+	}
+	if e.Cause == neverGiven {
+		return text + "; open /api/consent/" + string(e.Kind) + " to give it"
 	}
 	return text + "; open /api/consent/" + string(e.Kind) + " to renew it"
 }

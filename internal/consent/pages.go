@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"procallteams/internal/entra/aadsts"
@@ -73,6 +72,21 @@ func secure(w http.ResponseWriter, policy string) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
+}
+
+// UnknownKind answers an address that names no grant: a browser with a page, others
+// with problem details.
+func UnknownKind(w http.ResponseWriter, r *http.Request) {
+	d := problem.Details{
+		Type: "/problems/not-found", Title: "There is no such consent", Status: http.StatusNotFound,
+		NextStep: "Open /api/consent/user or /api/consent/admin.", Who: "administrator",
+	}
+	if !page.Wanted(r) {
+		problem.Write(w, d)
+		return
+	}
+	m := message{Text: "There are two: the user consent and the admin consent.", Step: "Begin either on the bridge's page."}
+	page.Render(w, d.Status, page.Page{Title: d.Title, Body: page.Execute(pages, "message", m)})
 }
 
 func notAllowed(w http.ResponseWriter, allow string) { problem.MethodNotAllowed(w, allow) }
@@ -145,7 +159,7 @@ func (s *Service) outcome(w http.ResponseWriter, r *http.Request, kind Kind) {
 	data.Working = flow.Outcome == "" && s.now().Sub(flow.Began) < 2*time.Minute
 	data.Broken = flow.Outcome == "" && !data.Working
 	data.Advice, data.Obstacles = adviceFor(r, flow.Class), Obstacles(s.registration(ctx))
-	if strings.HasPrefix(data.Advice.Action, strings.TrimSuffix(flow.NextStep, ".")) {
+	if flow.Class.Says(flow.NextStep) {
 		data.Flow.NextStep = "" // the advice says it
 	}
 	if flow.Outcome == Pending {

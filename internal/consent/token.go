@@ -164,7 +164,7 @@ func (g Grant) retried() bool {
 
 // required says what is missing: the refusal of the grant that would be best.
 func required(kind Kind, grants []Grant) *RequiredError {
-	best := &RequiredError{Kind: kind, Cause: "it was never given"}
+	best := &RequiredError{Kind: kind, Cause: neverGiven}
 	for _, g := range grants {
 		if g.Kind != kind && kind != User || g.State == Required && g.Reason == "" || g.Works() {
 			continue

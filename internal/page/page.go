@@ -45,6 +45,11 @@ type Page struct {
 	Refresh time.Duration
 }
 
+// Wanted reports whether a person's browser asks for a page.
+func Wanted(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
 // hash is a CSP source that allows exactly text (CSP Level 3, 2.3.1).
 func hash(text string) string {
 	sum := sha256.Sum256([]byte(text))

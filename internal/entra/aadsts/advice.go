@@ -1,6 +1,10 @@
 package aadsts
 
-import "golang.org/x/text/language"
+import (
+	"strings"
+
+	"golang.org/x/text/language"
+)
 
 // Advice is what an operator needs to know about a class of refusals.
 type Advice struct {
@@ -37,6 +41,12 @@ func (c Class) Advice(lang language.Tag) Advice {
 		return advice[c].German
 	}
 	return advice[c].English
+}
+
+// Says reports whether the class's advice, in whatever language it is shown, begins
+// with what step says (in English): then the step need not stand beside it.
+func (c Class) Says(step string) bool {
+	return strings.HasPrefix(advice[c].English.Action, strings.TrimSuffix(step, "."))
 }
 
 // Texts returns the class's advice in all languages; false when it has none.
