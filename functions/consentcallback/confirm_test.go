@@ -2,6 +2,7 @@ package consentcallback_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -113,6 +114,35 @@ func TestOnlyTheAdministratorWhoBeganConfirmsAndOnlyFromOurPage(t *testing.T) {
 	}
 }
 
+func TestConnectAnotherPersonUsesTheAccountAsWellWithoutAsking(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	b := w.browser(w.admin)
+	_, page := b.land(w.visit(devEntra.Person{ObjectID: w.second}, b.begin("user?another=1")))
+	if !strings.Contains(page, "Connected") || strings.Contains(page, "Is this the right account?") || !w.grant(w.second).Works() || !w.grant(w.reader).Works() {
+		t.Errorf("the button ends with %s", page)
+	}
+	t.Run("a link on another site", func(t *testing.T) {
+		w := newWorld(t)
+		w.consentUser(w.reader)
+		b := w.browser(w.admin)
+		address := b.send(httptest.NewRequest(http.MethodGet, public+"/api/consent/user?another=1", nil), true).Header.Get("Location")
+		b.land(w.visit(devEntra.Person{ObjectID: w.second}, address))
+		if state := w.grant(w.second).State; state != consent.Unconfirmed {
+			t.Errorf("the account is %s; want it to be asked about", state)
+		}
+	})
+	t.Run("a renewal", func(t *testing.T) {
+		w := newWorld(t)
+		w.consentUser(w.reader)
+		b := w.browser(w.admin)
+		b.land(w.visit(devEntra.Person{ObjectID: w.second}, b.begin("user?another=1&account="+w.reader)))
+		if state := w.grant(w.second).State; state != consent.Unconfirmed {
+			t.Errorf("the account is %s; want it to be asked about", state)
+		}
+	})
+}
+
 func TestRenewingAnAccountAsksForThatOne(t *testing.T) {
 	w := newWorld(t)
 	w.consentUser(w.reader)
@@ -139,6 +169,21 @@ func TestRenewingAnAccountAsksForThatOne(t *testing.T) {
 			t.Errorf("= %d %s", response.StatusCode, b.last())
 		}
 	})
+}
+
+func TestAnAddressThatNamesNoConsentIsAnsweredInTheAskersForm(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	for _, path := range []string{"/api/consent/nonsense", "/api/consent/nonsense/callback"} {
+		if response := b.get(path); response.StatusCode != http.StatusNotFound || !strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") || !strings.Contains(b.last(), "There is no such consent") {
+			t.Errorf("%s = %d %s", path, response.StatusCode, b.last())
+		}
+		program := httptest.NewRecorder()
+		w.handler.ServeHTTP(program, httptest.NewRequest(http.MethodGet, public+path, nil))
+		if program.Code != http.StatusNotFound || program.Header().Get("Content-Type") != "application/problem+json" {
+			t.Errorf("a program gets %d %s", program.Code, program.Body)
+		}
+	}
 }
 
 func TestAnUnconfirmedAccountDoesNotComeBackWithItsClientID(t *testing.T) {

@@ -229,7 +229,14 @@ func (s *Service) arriveUser(ctx context.Context, app App, t trip, form url.Valu
 		flow.Outcome, flow.Reason, flow.NextStep = Refused, "Microsoft gave no lasting sign-in (offline_access)", "Allow offline_access in the app registration, then start again."
 		return
 	}
-	grant, err := s.connect(ctx, app, who)
+	if t.Another {
+		// As an answer to the question, which is not asked then.
+		if err := s.Audit(ctx, app.Tenant, s.Administrator(ctx), "user consent confirmed", who.Account.ObjectID); err != nil {
+			s.unstored(ctx, flow, fmt.Errorf("record that a consent is confirmed: %w", err), "Cure that, then start again.")
+			return
+		}
+	}
+	grant, err := s.connect(ctx, app, who, t.Another)
 	if err != nil {
 		s.unstored(ctx, flow, err, "Cure that, then start again.")
 		return

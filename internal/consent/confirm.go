@@ -57,9 +57,10 @@ func others(grants []Grant, clientID, account string) []Grant {
 }
 
 // signedIn puts g into the state that a sign-in leads to: in use, when the account was
-// in use before or is the only one; else it waits for an administrator.
-func (g *Grant) signedIn(clientID string, only bool, now time.Time) {
-	if only || g.holdsSignIn(clientID) {
+// in use before, or is wanted: the only one, or connected as another person; else it
+// waits for an administrator.
+func (g *Grant) signedIn(clientID string, wanted bool, now time.Time) {
+	if wanted || g.holdsSignIn(clientID) {
 		g.enter(Granted, now, why{})
 		return
 	}

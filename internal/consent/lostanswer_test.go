@@ -124,12 +124,12 @@ func TestASignInWhoseRowWasStoredWithoutAnAnswerStaysReadable(t *testing.T) {
 	}
 	who := SignedIn{Account: Account{ObjectID: "rita"}, Tokens: Tokens{Refresh: secret.New("refresh-0"), Scopes: []string{readPresence}}}
 	r.deaf = true
-	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who); err != nil {
+	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who, false); err != nil {
 		t.Fatal(err)
 	}
 	inForce("after a sign-in")
 	r.deaf = true
-	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who); err != nil {
+	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who, false); err != nil {
 		t.Fatal(err)
 	}
 	inForce("after another sign-in")

@@ -212,15 +212,16 @@ func (s *Service) label(tenant, account string) secret.Label {
 }
 
 // connect stores a sign-in: first Key Vault, then the row that names its version. An
-// account that is new beside others waits for an administrator.
+// account that is new beside others waits for an administrator, unless the trip was begun
+// to connect another person (wanted).
 // Nothing of the sign-in is kept when Key Vault refuses.
-func (s *Service) connect(ctx context.Context, app App, who SignedIn) (Grant, error) {
+func (s *Service) connect(ctx context.Context, app App, who SignedIn, wanted bool) (Grant, error) {
 	account := who.Account.ObjectID
 	grants, err := s.Grants.Grants(ctx, app.Tenant)
 	if err != nil {
 		return Grant{}, fmt.Errorf("read grants: %w", err)
 	}
-	only := len(others(grants, app.ClientID, account)) == 0
+	wanted = wanted || len(others(grants, app.ClientID, account)) == 0
 	name := refreshName(app.Tenant, account)
 	version, err := s.Vault.Put(ctx, name, who.Refresh, s.label(app.Tenant, account))
 	if err != nil {
@@ -232,7 +233,7 @@ func (s *Service) connect(ctx context.Context, app App, who SignedIn) (Grant, er
 			return false // stored before, only the answer was lost
 		}
 		now := s.now()
-		g.signedIn(app.ClientID, only, now)
+		g.signedIn(app.ClientID, wanted, now)
 		g.Account, g.ClientID, g.Disconnected, g.Retired = who.Account, app.ClientID, false, ""
 		g.GivenAt, g.StoredAt, g.Permissions = now, now, who.Scopes
 		g.SecretName, g.SecretVersion = name, version

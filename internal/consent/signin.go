@@ -19,7 +19,7 @@ func (s *Service) StartSignIn(w http.ResponseWriter, r *http.Request) {
 	if ignorePrefetch(w, r) {
 		return
 	}
-	s.start(w, r, string(SignIn), "", func(app App, t trip, state string) (string, error) {
+	s.start(w, r, trip{Kind: string(SignIn)}, func(app App, t trip, state string) (string, error) {
 		return s.Addresses.AuthorizeURL(r.Context(), app, t.leg(SignIn, s.SignInURI(), state))
 	})
 }

@@ -41,7 +41,7 @@ func TestADisconnectionThatIsSlowSparesANewSignIn(t *testing.T) {
 			s, _ := keeper(r)
 			v := &slowVault{vault: &vault{}, before: func(string) {}}
 			s.Vault = v
-			if _, err := s.connect(t.Context(), app, who); err != nil {
+			if _, err := s.connect(t.Context(), app, who, false); err != nil {
 				t.Fatal(err)
 			}
 			v.before = func(call string) {
@@ -49,7 +49,7 @@ func TestADisconnectionThatIsSlowSparesANewSignIn(t *testing.T) {
 					return
 				}
 				v.before = func(string) {}
-				if _, err := s.connect(t.Context(), app, who); err != nil {
+				if _, err := s.connect(t.Context(), app, who, false); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -74,7 +74,7 @@ func TestADisconnectionDisablesAVersionThatNoRowNames(t *testing.T) {
 	v := &vault{}
 	s.Vault = v
 	who := SignedIn{Account: Account{ObjectID: "rita"}, Tokens: Tokens{Refresh: secret.New("refresh"), Scopes: []string{readPresence}}}
-	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who); err != nil {
+	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who, false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := v.Put(t.Context(), "", secret.New("renewed"), secret.Label{}); err != nil {
@@ -101,7 +101,7 @@ func TestAProbeThatReadTheRowsLongAgoRetiresNoSignInInUse(t *testing.T) {
 	sign := func(account string) {
 		t.Helper()
 		who := SignedIn{Account: Account{ObjectID: account}, Tokens: Tokens{Refresh: secret.New("refresh"), Scopes: []string{readPresence}}}
-		if _, err := s.connect(t.Context(), app, who); err != nil {
+		if _, err := s.connect(t.Context(), app, who, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -148,7 +148,7 @@ func TestAConsentInThePortalIsSeenThoughAPersonsSignInIsNotRead(t *testing.T) {
 	s.Issuer, s.Flows = &spread{}, noFlows{}
 	s.Read = func(context.Context, secret.Text) (int, error) { return 200, nil }
 	who := SignedIn{Account: Account{ObjectID: "rita"}, Tokens: Tokens{Refresh: secret.New("refresh"), Scopes: []string{readPresence}}}
-	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who); err != nil {
+	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who, false); err != nil {
 		t.Fatal(err)
 	}
 	s.Vault, s.Now = silentVault{}, func() time.Time { return noon.Add(time.Hour) }
@@ -213,7 +213,7 @@ func TestARefreshThatGrantsLessIsARefusal(t *testing.T) {
 	s, _ := keeper(r)
 	s.Issuer = &narrow{}
 	who := SignedIn{Account: Account{ObjectID: "rita"}, Tokens: Tokens{Refresh: secret.New("refresh"), Scopes: []string{readPresence}}}
-	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who); err != nil {
+	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who, false); err != nil {
 		t.Fatal(err)
 	}
 	before := r.grants[0].SecretVersion

@@ -49,7 +49,9 @@ func (s *Service) Start(w http.ResponseWriter, r *http.Request, kind Kind) {
 			return
 		}
 	}
-	s.start(w, r, string(kind), renewed.Account.ObjectID, func(app App, t trip, state string) (string, error) {
+	begun := trip{Kind: string(kind), Account: renewed.Account.ObjectID}
+	begun.Another = kind == User && account == "" && another(r)
+	s.start(w, r, begun, func(app App, t trip, state string) (string, error) {
 		if kind == Admin {
 			return s.Addresses.AdminConsentURL(r.Context(), app, s.RedirectURI(kind), state)
 		}
@@ -58,6 +60,16 @@ func (s *Service) Start(w http.ResponseWriter, r *http.Request, kind Kind) {
 		leg.Claims = s.challenge(r, app, renewed)
 		return s.Addresses.AuthorizeURL(r.Context(), app, leg)
 	})
+}
+
+// another reports whether the button was pressed that connects another person. A link
+// on another site does not press it (Fetch Metadata: Sec-Fetch-Site).
+func another(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return false
+	}
+	return r.URL.Query().Get("another") == "1"
 }
 
 // challenge is what Entra wants a new sign-in to carry: told to the attempt that this
@@ -92,9 +104,10 @@ func (s *Service) known(w http.ResponseWriter, r *http.Request, account string) 
 	return grant, found
 }
 
-func (s *Service) start(w http.ResponseWriter, r *http.Request, kind, account string, address func(App, trip, string) (string, error)) {
+// start sends the browser on a trip, of which t says the kind and what it is for.
+func (s *Service) start(w http.ResponseWriter, r *http.Request, t trip, address func(App, trip, string) (string, error)) {
 	limit := s.starts
-	if kind == string(SignIn) {
+	if t.Kind == string(SignIn) {
 		limit = s.signIns
 	}
 	if !limit.AllowN(s.Now(), 1) {
@@ -104,21 +117,19 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request, kind, account st
 	}
 	app, err := s.app(r.Context())
 	if err != nil {
-		s.fail(w, r, "start "+kind+" consent", err)
+		s.fail(w, r, "start "+t.Kind+" consent", err)
 		return
 	}
 	state := newState()
-	t := trip{
-		ID: tripID(state), Kind: kind, Tenant: app.Tenant, ClientID: app.ClientID,
-		Administrator: pseudonym(s.Administrator(r.Context())), Account: account, Began: s.now(),
-	}
-	if kind != string(Admin) {
+	t.ID, t.Tenant, t.ClientID = tripID(state), app.Tenant, app.ClientID
+	t.Administrator, t.Began = pseudonym(s.Administrator(r.Context())), s.now()
+	if t.Kind != string(Admin) {
 		// 52 letters and digits each, within the 43 to 128 of RFC 7636.
 		t.Verifier, t.Nonce = newState(), rand.Text()
 	}
 	to, err := address(app, t, state)
 	if err != nil {
-		s.fail(w, r, "start "+kind+" consent", err)
+		s.fail(w, r, "start "+t.Kind+" consent", err)
 		return
 	}
 	t.keep(w, r)

@@ -36,6 +36,7 @@ type trip struct {
 	ClientID      string    `json:"c"`
 	Administrator string    `json:"a"`           // hash of who began it
 	Account       string    `json:"o,omitempty"` // object id of whose sign-in is renewed
+	Another       bool      `json:"p,omitempty"` // begun to connect another person: that account is used as well
 	Verifier      string    `json:"v,omitempty"`
 	Nonce         string    `json:"n,omitempty"`
 	Began         time.Time `json:"b"`
