@@ -173,6 +173,9 @@ func wire(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (funct
 		Storage: c.storage, Settings: c.settings, Graph: c.graph, Tokens: c.consent, Books: c.books,
 		Names: filepath.Join(b.ScriptRoot, "config", "usermatching.csv"), Interval: b.Interval, Now: c.now, Log: log, Meter: meter,
 	}
+	lookups := users.Function{
+		Storage: c.storage, Settings: c.settings, People: c.people.Get, Feeds: feeds, Interval: b.Interval, Now: c.now, Log: log,
+	}
 	return functions{
 		consentStart:    consentstart.Function{Consent: c.consent, Administrator: c.gate.Administrator},
 		consentCallback: consentcallback.Function{Consent: c.consent, Administrator: c.gate.AdministratorOr},
@@ -181,7 +184,7 @@ func wire(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (funct
 			SignIn: c.consent, Editor: editor, Credentials: keys, Read: reader.Read, Check: chain.Run,
 			App: c.credential, SecretFixed: !b.Overrides.ClientSecret.Empty(),
 			Grants: c.consent, Probe: c.consent.ProveNow, Resume: pusher.Resume,
-			Storage: c.storage, TakeNames: names.Take, TakeUsers: list.Take,
+			Storage: c.storage, TakeNames: names.Take, TakeUsers: list.Take, LookUp: lookups.Find,
 			Redirects: []string{c.consent.RedirectURI(consent.User), c.consent.RedirectURI(consent.Admin), c.consent.SignInURI()},
 			KeyVault:  b.KeyVault, Warnings: b.Warnings, Outbound: status.OutboundOf(b), Now: c.now, Log: log,
 		},
@@ -194,11 +197,9 @@ func wire(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (funct
 		presenceSnapshot: c.gate.Machine(access.Read, presencesnapshot.Function{Feeds: feeds, Log: log, Meter: meter}.ServeConsumer),
 		presenceChanges:  c.gate.Machine(access.Read, presencechanges.Function{Feeds: feeds, Log: log, Meter: meter}.ServeConsumer),
 		telephony:        c.gate.Machine(access.Report, telephony.Function{Ledger: ledger, Log: log, Meter: meter}.ServeReporter),
-		users: c.gate.Either(access.Directory, users.Function{
-			Storage: c.storage, Settings: c.settings, People: c.people.Get, Feeds: feeds, Interval: b.Interval, Now: c.now, Log: log,
-		}.ServeCaller),
-		directory:    c.gate.Either(access.Directory, list.ServeCaller),
-		userMatching: c.gate.Administrator(names),
+		users:            c.gate.Either(access.Directory, lookups.ServeCaller),
+		directory:        c.gate.Either(access.Directory, list.ServeCaller),
+		userMatching:     c.gate.Administrator(names),
 		directorySync: (&directorysync.Function{
 			Storage: c.storage, Settings: c.settings, Graph: c.graph, Tokens: c.consent, Now: c.now, Log: log,
 		}).Run,

@@ -6,6 +6,7 @@
 //	GET  console/signin     sign in with Entra; Microsoft posts back to it
 //	POST console/<step>     one change, answered with 303 back to the page
 //	GET  console/people     who takes part, who does not, and why
+//	POST console/lookup     one person: who that is, and why what is shown is shown
 //	GET  console/disconnect asks before a consent is disconnected
 //	POST console/check      everything tried, with what was seen
 //	POST console/usermatching, console/users
@@ -30,6 +31,7 @@ import (
 	"procallteams/functions/directory"
 	"procallteams/functions/status"
 	"procallteams/functions/usermatching"
+	"procallteams/functions/users"
 	"procallteams/internal/access"
 	"procallteams/internal/check"
 	"procallteams/internal/consent"
@@ -84,6 +86,9 @@ type Function struct {
 	TakeNames func(context.Context, usermatching.Upload) (*usermatching.Receipt, error)
 	TakeUsers func(context.Context, directory.Step) (*directory.Receipt, error)
 
+	// LookUp answers for one person. Nil: not offered.
+	LookUp func(context.Context, access.Caller, string) (users.Answer, error)
+
 	// Redirects are the addresses to register with Entra, exactly as they are sent.
 	Redirects []string
 	KeyVault  *url.URL
@@ -130,10 +135,14 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.welcome(w, r, http.StatusForbidden, notice{"bad", "Your session has ended. Sign in and repeat the change; nothing was changed."})
 	case r.Method == http.MethodPost && f.takes(name):
 		f.take(w, r, name)
+	case r.Method == http.MethodPost && name == "lookup" && f.LookUp != nil:
+		f.lookUp(w, r)
 	case r.Method == http.MethodPost && name == "push/authority":
 		f.takeAuthority(w, r)
 	case r.Method == http.MethodPost:
 		f.change(w, r, name)
+	case name == "lookup": // a reload after the session's end, or a typed address
+		http.Redirect(w, r, "/api/console/people", http.StatusSeeOther)
 	case name == "people" && !signedIn:
 		http.Redirect(w, r, "/api/console?next=/api/console/people", http.StatusSeeOther)
 	case name == "people" && f.Storage != nil:

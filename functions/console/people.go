@@ -105,6 +105,7 @@ type peopleView struct {
 	Next    string // address of the next page
 	Users   bool   // the list is of UCServer's users
 	LookUps bool
+	Off     bool // look-ups are switched off
 	Offers  []upload
 	Faults  []string
 	More    int // faults that are not listed
@@ -133,7 +134,8 @@ func (f *Function) people(w http.ResponseWriter, r *http.Request, code int, v pe
 	if show == "" {
 		show = all.first()
 	}
-	v.Known, v.LookUps, v.Offers, v.Users = all.directory != nil, all.lookUps, f.offers(all), show == ofUCServer
+	v.Known, v.LookUps, v.Offers, v.Users = all.directory != nil, f.LookUp != nil && all.lookUps, f.offers(all), show == ofUCServer
+	v.Off = v.Known && !all.lookUps
 	if v.Known {
 		all.fill(&v, show, query.Get("after"))
 	}

@@ -31,7 +31,7 @@ func staffed(t *testing.T, accounts ...matching.Account) *world {
 	clock, log := w.console.Now, w.console.Log
 	names := &usermatching.Function{Storage: w.store, Settings: kept, Audit: w.store, Now: clock, Log: log}
 	users := &userlists.Function{Storage: w.store, Settings: kept, Audit: w.store, Now: clock, Log: log}
-	w.console.TakeNames, w.console.TakeUsers = names.Take, users.Take
+	w.console.TakeNames, w.console.TakeUsers, w.console.LookUp = names.Take, users.Take, w.lookups().Find
 	if len(accounts) > 0 {
 		if _, err := w.store.PutAccounts(t.Context(), tenantID, directory.AccountsRef{}, directory.NewAccounts(accounts, nil), directory.AccountsRef{At: w.now}); err != nil {
 			t.Fatal(err)

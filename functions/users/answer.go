@@ -14,27 +14,29 @@ import (
 	"procallteams/internal/userlist"
 )
 
-// answer is api/openapi.yaml, User.
-type answer struct {
+// Answer is api/openapi.yaml, User: what is known about one person now.
+type Answer struct {
+	// WhyNot says in words why the person does not take part; empty: takes part.
+	WhyNot   string          `json:"-"`
 	User     string          `json:"user"`
 	UCID     string          `json:"ucId,omitempty"`
 	UPN      string          `json:"upn,omitempty"`
 	EntraID  presence.UserID `json:"entraId,omitempty"`
 	Standing string          `json:"standing"`
-	Match    *match          `json:"match,omitempty"`
+	Match    *Match          `json:"match,omitempty"`
 	// The effective value of each direction, and the rule that decided.
 	TeamsToProCall *userlist.Decision `json:"teamsToProCall,omitempty"`
 	ProCallToTeams *userlist.Decision `json:"proCallToTeams,omitempty"`
 	poll.Freshness
-	Teams        *teams    `json:"teams,omitempty"`
-	Told         *told     `json:"told,omitempty"`
-	Reports      []said    `json:"reports"`
-	Session      standing  `json:"session"`
-	DoNotDisturb *standing `json:"doNotDisturb,omitempty"`
+	Teams        *Teams    `json:"teams,omitempty"`
+	Told         *Told     `json:"told,omitempty"`
+	Reports      []Said    `json:"reports"`
+	Session      Standing  `json:"session"`
+	DoNotDisturb *Standing `json:"doNotDisturb,omitempty"`
 }
 
-// teams is what the feed publishes.
-type teams struct {
+// Teams is what the feed publishes.
+type Teams struct {
 	Availability presence.Availability `json:"availability"`
 	Activity     presence.Activity     `json:"activity"`
 	OutOfOffice  bool                  `json:"outOfOffice"`
@@ -44,8 +46,8 @@ type teams struct {
 	ProCall      presence.ProCall      `json:"procall"`
 }
 
-// said is the newest that one reporter said.
-type said struct {
+// Said is the newest that one reporter said.
+type Said struct {
 	Reporter string        `json:"reporter"`
 	State    calls.State   `json:"state"`
 	Reasons  []string      `json:"reasons"`
@@ -56,8 +58,8 @@ type said struct {
 	Counts   bool          `json:"counts"`
 }
 
-// write is the last call to Graph about the person.
-type write struct {
+// Write is the last call to Graph about the person.
+type Write struct {
 	At     time.Time      `json:"at"`
 	What   string         `json:"what"`
 	Answer session.Answer `json:"answer"`
@@ -70,19 +72,20 @@ var standings = map[directory.Standing]string{
 	directory.NotEnabled: "notEnabled", directory.Unmatched: "unmatched",
 }
 
-func (k known) answer() answer {
+func (k known) answer() Answer {
 	if k.user != nil {
 		return k.nobodys()
 	}
-	a := answer{
-		User: k.person.Name, UCID: k.person.UCID, UPN: k.person.UPN, EntraID: k.person.ID, Standing: standings[k.person.Standing], Match: k.match,
+	a := Answer{
+		WhyNot: whyNot[k.person.Standing],
+		User:   k.person.Name, UCID: k.person.UCID, UPN: k.person.UPN, EntraID: k.person.ID, Standing: standings[k.person.Standing], Match: k.match,
 		TeamsToProCall: userlist.DecisionOf(k.person.Reading), ProCallToTeams: userlist.DecisionOf(k.person.Writing),
 		Freshness: k.fresh, Told: k.told(), Reports: k.said(), Session: k.standing(session.Call),
 	}
 	a.Session.LastWrite = lastWrite(k.session.Last)
 	if k.isPublished {
 		o := k.published.Outcome
-		a.Teams = &teams{o.Availability, o.Activity, o.OutOfOffice, o.Source, k.published.ObservedAt, max(0, int64(k.asked.Sub(k.published.ObservedAt)/time.Second)), o.View()}
+		a.Teams = &Teams{o.Availability, o.Activity, o.OutOfOffice, o.Source, k.published.ObservedAt, max(0, int64(k.asked.Sub(k.published.ObservedAt)/time.Second)), o.View()}
 	}
 	if quiet := k.standing(session.Quiet); k.settings.AlsoWrite.DoNotDisturb || quiet.State != none {
 		a.DoNotDisturb = &quiet
@@ -90,24 +93,26 @@ func (k known) answer() answer {
 	return a
 }
 
+const noAccount = "no account in Entra is this user"
+
 // nobodys is the answer about a user of UCServer who is no account's.
-func (k known) nobodys() answer {
-	a := answer{User: k.user.Name, UCID: k.user.ID, Standing: standings[directory.Unmatched], Match: k.match, Freshness: k.fresh, Reports: []said{}}
+func (k known) nobodys() Answer {
+	a := Answer{WhyNot: noAccount, User: k.user.Name, UCID: k.user.ID, Standing: standings[directory.Unmatched], Match: k.match, Freshness: k.fresh, Reports: []Said{}}
 	if k.match != nil && k.match.Outcome == matching.Ambiguous.String() {
 		a.Standing = standings[directory.Ambiguous]
 	}
-	a.Session = standing{State: none, Reason: "does not take part: no account in Entra is this user"}
+	a.Session = Standing{State: none, Reason: "does not take part: " + noAccount}
 	return a
 }
 
 // said returns the reports, the newest first.
-func (k known) said() []said {
-	list := make([]said, 0, len(k.reports))
+func (k known) said() []Said {
+	list := make([]Said, 0, len(k.reports))
 	for _, r := range k.reports {
 		counts := len(k.now.Reporters.Valid([]calls.Report{r})) > 0
-		list = append(list, said{r.Reporter, r.State, r.Reasons.Words(), r.External, r.Manual, r.Since, r.At, counts})
+		list = append(list, Said{r.Reporter, r.State, r.Reasons.Words(), r.External, r.Manual, r.Since, r.At, counts})
 	}
-	slices.SortFunc(list, func(a, b said) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Reporter, b.Reporter)) })
+	slices.SortFunc(list, func(a, b Said) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Reporter, b.Reporter)) })
 	return list
 }
 
@@ -117,9 +122,9 @@ var calledAs = map[session.Subject]map[session.Deed]string{
 	session.Quiet: {session.Set: "setUserPreferredPresence", session.Clear: "clearUserPreferredPresence"},
 }
 
-func lastWrite(l session.Last) *write {
+func lastWrite(l session.Last) *Write {
 	if l.At.IsZero() {
 		return nil
 	}
-	return &write{l.At, calledAs[l.Subject][l.Deed], l.Answer, l.Status, l.Code}
+	return &Write{l.At, calledAs[l.Subject][l.Deed], l.Answer, l.Status, l.Code}
 }

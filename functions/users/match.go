@@ -13,8 +13,8 @@ import (
 	"procallteams/internal/userlist"
 )
 
-// match is api/openapi.yaml, UserMatch: who is who, by which rule, or why not.
-type match struct {
+// Match is api/openapi.yaml, UserMatch: who is who, by which rule, or why not.
+type Match struct {
 	Outcome string `json:"outcome"`
 	Rule    string `json:"rule,omitempty"`
 	Line    int32  `json:"line,omitempty"`
@@ -62,8 +62,8 @@ func (f Function) readUsers(ctx context.Context, k *known) error {
 	return err
 }
 
-func ofUser(l userlist.Line) *match {
-	m := &match{Outcome: string(l.Result), Reason: l.Reason, Advice: l.Advice, Account: l.Account, Conflict: l.Conflict}
+func ofUser(l userlist.Line) *Match {
+	m := &Match{Outcome: string(l.Result), Reason: l.Reason, Advice: l.Advice, Account: l.Account, Conflict: l.Conflict}
 	if l.Result == userlist.TakesPart || l.Result == userlist.NotEnabled {
 		m.Outcome = matching.Matched.String()
 	}
@@ -73,8 +73,8 @@ func ofUser(l userlist.Line) *match {
 	return m
 }
 
-func (k *known) ofAccount(v matching.Verdict, people *directory.Index) *match {
-	m := &match{Outcome: v.Outcome.String(), Line: v.Line}
+func (k *known) ofAccount(v matching.Verdict, people *directory.Index) *Match {
+	m := &Match{Outcome: v.Outcome.String(), Line: v.Line}
 	if v.Rule != 0 {
 		m.Rule = v.Rule.String()
 	}
@@ -150,8 +150,8 @@ func (k *known) accountOf(people *directory.Index) {
 	}
 }
 
-// told is api/openapi.yaml, UserTold: the newest that UCServer was told, or is to be.
-type told struct {
+// Told is api/openapi.yaml, UserTold: the newest that UCServer was told, or is to be.
+type Told struct {
 	Change feed.ID   `json:"change"`
 	User   string    `json:"user"`
 	At     time.Time `json:"at"`
@@ -166,11 +166,11 @@ type pushed struct {
 	Problem     string    `json:"problem,omitempty"`
 }
 
-func (k known) told() *told {
+func (k known) told() *Told {
 	if !k.isPublished {
 		return nil
 	}
-	t := &told{Change: k.published.ID, User: k.published.User, At: k.published.ObservedAt}
+	t := &Told{Change: k.published.ID, User: k.published.User, At: k.published.ObservedAt}
 	if k.settings.PushURL != "" {
 		c := k.consumer
 		confirmed := c.Position.Epoch != "" && c.Position.Epoch == k.now.Head.Epoch && c.Position.ID.Compare(k.published.ID) >= 0

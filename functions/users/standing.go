@@ -24,8 +24,8 @@ const (
 	refused  state = "refused"  // Graph does not let this person be written
 )
 
-// standing is api/openapi.yaml, UserSession.
-type standing struct {
+// Standing is api/openapi.yaml, UserSession.
+type Standing struct {
 	State  state  `json:"state"`
 	Reason string `json:"reason,omitempty"`
 	// Hidden says that Teams shows something else, which the person chose.
@@ -38,7 +38,7 @@ type standing struct {
 	Next    time.Time `json:"next,omitzero"`
 	Refused *refusal  `json:"refused,omitempty"`
 	// LastWrite is the last call to Graph about the person.
-	LastWrite *write `json:"lastWrite,omitempty"`
+	LastWrite *Write `json:"lastWrite,omitempty"`
 }
 
 type refusal struct {
@@ -76,7 +76,7 @@ func (k known) alone(about session.Subject) session.Session {
 }
 
 // standing asks the writer's own decision what it would do now.
-func (k known) standing(about session.Subject) standing {
+func (k known) standing(about session.Subject) Standing {
 	now := k.asked
 	probe := k.alone(about)
 	world := session.World{
@@ -89,7 +89,7 @@ func (k known) standing(about session.Subject) standing {
 	}
 	same := h.Pair == step.Pair && (about == session.Quiet || h.ClientID == k.settings.ClientID)
 	ours := h.Held && now.Before(h.Expires) && (step.Deed == "" || same)
-	st := standing{State: none, Next: step.At}
+	st := Standing{State: none, Next: step.At}
 	if h.Held {
 		st.Expires = h.Expires
 	}

@@ -61,24 +61,34 @@ func (f Function) ServeCaller(w http.ResponseWriter, r *http.Request, caller acc
 	if parameters.Refuse(w, r) {
 		return
 	}
-	if n := utf8.RuneCountInString(name); n == 0 || n > maxName || !utf8.ValidString(name) {
-		reply.BadRequest(w, "name: the UCServer name or the UPN of one person, 1 to 256 characters")
-		return
-	}
-	k, err := f.look(r.Context(), caller, name)
-	if err == nil || errors.Is(err, errUnknown) || errors.Is(err, errAmbiguous) {
-		if failed := f.record(r.Context(), caller, k); failed != nil {
-			err = failed
-		}
-	}
+	a, err := f.Find(r.Context(), caller, name)
 	if err != nil {
 		f.refuse(w, r, err)
 		return
 	}
-	reply.JSON(w, http.StatusOK, k.answer())
+	reply.JSON(w, http.StatusOK, a)
+}
+
+// Find answers for the one person who has a UCServer name, UPN or stable id, and notes
+// the look-up in the audit trail. [Explain] knows its errors.
+func (f Function) Find(ctx context.Context, caller access.Caller, name string) (Answer, error) {
+	if n := utf8.RuneCountInString(name); n == 0 || n > maxName || !utf8.ValidString(name) {
+		return Answer{}, errName
+	}
+	k, err := f.look(ctx, caller, name)
+	if err == nil || errors.Is(err, errUnknown) || errors.Is(err, errAmbiguous) {
+		if failed := f.record(ctx, caller, k); failed != nil {
+			err = failed
+		}
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	return k.answer(), nil
 }
 
 var (
+	errName      = errors.New("name: the UCServer name or the UPN of one person, 1 to 256 characters")
 	errUnknown   = errors.New("nobody has this name")
 	errAmbiguous = errors.New("several people have this name")
 	errOff       = errors.New("look-ups are switched off")
@@ -105,8 +115,33 @@ func (f Function) record(ctx context.Context, caller access.Caller, k known) err
 }
 
 func (f Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	var d problem.Details
+	if errors.Is(err, errName) {
+		reply.BadRequest(w, err.Error())
+		return
+	}
+	d, expected := Explain(err)
+	if !expected {
+		host.Log(r.Context(), f.Log).Error("user could not be looked up", "error", err.Error())
+	}
+	if errors.Is(err, calls.ErrNoDirectory) {
+		w.Header().Set("Retry-After", "10")
+	}
+	d.Invocation = host.Invocation(r.Context())
+	problem.Write(w, d)
+}
+
+// TypeOff is the problem's type of look-ups that are switched off.
+const TypeOff = "/problems/helpdesk-off"
+
+// Explain says what an error of [Function.Find] means to who asked. It returns false
+// for what is not the asker's to mend, and belongs in the log.
+func Explain(err error) (d problem.Details, expected bool) {
 	switch {
+	case errors.Is(err, errName):
+		d = problem.Details{
+			Title: "That is no name", Status: http.StatusBadRequest,
+			NextStep: "Enter the UCServer name or the UPN of one person, 1 to 256 characters.", Who: "administrator",
+		}
 	case errors.Is(err, access.ErrNoTenant):
 		d = problem.Details{
 			Type: "/problems/no-tenant", Title: "No tenant is set yet", Status: http.StatusConflict,
@@ -118,11 +153,10 @@ func (f Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
 			Detail:   "The tenant's users were not read yet.",
 			NextStep: "Give a consent and switch on a direction; the users are read with the next sync. Then ask again.", Who: "administrator",
 		}
-		w.Header().Set("Retry-After", "10")
 	case errors.Is(err, errOff):
 		d = problem.Details{
-			Type: "/problems/helpdesk-off", Title: "Look-ups of single people are switched off", Status: http.StatusForbidden,
-			NextStep: "Set helpdesk to true in the settings, if that is agreed on.", Who: "administrator",
+			Type: TypeOff, Title: "Look-ups of single people are switched off", Status: http.StatusForbidden,
+			NextStep: "Untick \"Refuse look-ups of single people\" on the console (helpdesk in the settings), if that is agreed on.", Who: "administrator",
 		}
 	case errors.Is(err, errUnknown):
 		d = problem.Details{
@@ -137,11 +171,9 @@ func (f Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
 			NextStep: "Ask by UPN, and correct usermatching.csv.", Who: "administrator",
 		}
 	default:
-		host.Log(r.Context(), f.Log).Error("user could not be looked up", "error", err.Error())
-		d = access.Unavailable(err)
+		return access.Unavailable(err), false
 	}
-	d.Invocation = host.Invocation(r.Context())
-	problem.Write(w, d)
+	return d, true
 }
 
 // known is everything that is known about one person.
@@ -156,7 +188,7 @@ type known struct {
 	// the list, when it was needed.
 	user  *matching.User
 	users []matching.User
-	match *match
+	match *Match
 	// published is what the feed says, when it says anything.
 	published   feed.Change
 	isPublished bool
