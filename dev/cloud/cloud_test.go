@@ -36,6 +36,22 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
+// start is a local cloud for one test.
+func start(t *testing.T, o cloud.Options) *cloud.Cloud {
+	t.Helper()
+	o.Dist = dist
+	c, err := cloud.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
 func TestStopLeavesNothingBehind(t *testing.T) {
 	c, err := cloud.Start(t.Context(), cloud.Options{Dist: dist, Users: 3, Wire: true, PerGroup: true})
 	if err != nil {

@@ -12,17 +12,9 @@ import (
 // TestConsentsThatGoWrongAreReadOnAPhoneInTheDark walks through what an administrator
 // sees when a consent ends otherwise than hoped for, in a real browser, on a phone.
 func TestConsentsThatGoWrongAreReadOnAPhoneInTheDark(t *testing.T) {
-	c, err := cloud.Start(t.Context(), cloud.Options{Dist: dist, Users: 3, Settings: map[string]string{
+	c := start(t, cloud.Options{Users: 3, Settings: map[string]string{
 		"TEAMS_TENANT_ID": cloud.TenantID, "TEAMS_CLIENT_ID": cloud.ClientID,
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
 	code, err := c.SetupCode(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -25,15 +25,7 @@ var (
 // Microsoft's pages, everyone on in both directions, UCServer connected with its list of
 // users, and then somebody takes a call in Teams and telephones in ProCall.
 func TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel(t *testing.T) {
-	c, err := cloud.Start(t.Context(), cloud.Options{Dist: dist, Users: 12, Members: true, Roster: true, Schedule: "*/2 * * * * *"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	c := start(t, cloud.Options{Users: 12, Members: true, Roster: true, Schedule: "*/2 * * * * *"})
 	code, err := c.SetupCode(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -166,15 +158,7 @@ func TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel(t *testing.T) {
 }
 
 func TestTheHandlersPagesAreServedWithAStrictPolicy(t *testing.T) {
-	c, err := cloud.Start(t.Context(), cloud.Options{Dist: dist, Users: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	c := start(t, cloud.Options{Users: 3})
 	answer, err := http.Get(c.URL + "/api/console")
 	if err != nil {
 		t.Fatal(err)

@@ -9,17 +9,9 @@ import (
 // A form's redirects must lead to our own pages only (Content-Security-Policy,
 // form-action), so Microsoft is reached by a link.
 func TestASignInOnTheWayToAConsentEndsAtMicrosoft(t *testing.T) {
-	c, err := cloud.Start(t.Context(), cloud.Options{Dist: dist, Users: 3, Settings: map[string]string{
+	c := start(t, cloud.Options{Users: 3, Settings: map[string]string{
 		"TEAMS_TENANT_ID": cloud.TenantID, "TEAMS_CLIENT_ID": cloud.ClientID,
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
 	code, err := c.SetupCode(t.Context())
 	if err != nil {
 		t.Fatal(err)
