@@ -1,10 +1,12 @@
 package cloud_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"procallteams/dev/cloud"
+	"procallteams/dev/funchost"
 	"procallteams/dev/ucserver"
 )
 
@@ -41,13 +43,20 @@ func TestQueueFunctionsThatSleepLoseNothingAndSetNoCallThatEnded(t *testing.T) {
 	reporter := &ucserver.Reporter{BaseURL: c.URL, Token: integration.Token}
 	go func() { _ = reporter.Run(t.Context()) }()
 	wait(t, "the reporter opened its epoch", reporter.Idle)
-	time.Sleep(2 * time.Second) // the writer falls asleep
+	c.Host.HoldQueues(true)
+	t.Cleanup(func() { c.Host.HoldQueues(false) })
+	var turns atomic.Int32
+	c.OnInvocation(func(i funchost.Invocation) {
+		if i.Done && i.Function == "presenceset" {
+			turns.Add(1)
+		}
+	})
 	reporter.StartCall(caller)
 	wait(t, "the call is reported", reporter.Idle)
-	time.Sleep(cold / 2) // a writer that is awake would have set it long ago
 	reporter.EndCall(caller)
 	wait(t, "its end is reported", reporter.Idle)
-	time.Sleep(cold + 3*time.Second) // the writer wakes up
+	c.Host.HoldQueues(false)
+	wait(t, "the writer wakes up", func() bool { return turns.Load() > 0 })
 	if n := c.Graph.Writes()[idOf(t, c, caller)].Set; n > 0 {
 		t.Errorf("a call that had ended was set %d times", n)
 	}

@@ -142,6 +142,8 @@ type Host struct {
 	statuses   statuses
 	next       atomic.Uint64 // round robin over HTTP instances
 	heldTimer  atomic.Bool
+	queues     sync.RWMutex // held for reading while a queue's messages are handled
+	heldQueues bool
 	clockJumps bool          // Options.Now was given: look at it often
 	activity   time.Duration // how long a proxied request may be silent
 
@@ -341,6 +343,14 @@ func (h *Host) Functions() []FunctionInfo {
 // HoldTimers keeps all timers from firing, as all timers of an app were once seen
 // dead while HTTP went on; false lets them go on at their next occurrence.
 func (h *Host) HoldTimers(hold bool) { h.heldTimer.Store(hold) }
+
+// HoldQueues leaves all queues' messages where they are, as if queue functions were scaled
+// to zero. It returns when the messages that were being handled are done.
+func (h *Host) HoldQueues(hold bool) {
+	h.queues.Lock()
+	defer h.queues.Unlock()
+	h.heldQueues = hold
+}
 
 // Output is everything logged so far, the host's lines and the handlers', or the
 // newest part of it (Options.OutputLimit).

@@ -83,11 +83,15 @@ func (i *instance) listenQueue(ctx context.Context, f *function) {
 			}
 			continue
 		}
-		messages, err := l.receive(ctx)
-		if err != nil && ctx.Err() == nil {
-			i.host.logf("warn", "%s: %v", i.name(), err)
+		i.host.queues.RLock() // until the batch is handled
+		var messages []*azqueue.DequeuedMessage
+		if !i.host.heldQueues {
+			if messages, err = l.receive(ctx); err != nil && ctx.Err() == nil {
+				i.host.logf("warn", "%s: %v", i.name(), err)
+			}
 		}
 		if len(messages) == 0 {
+			i.host.queues.RUnlock()
 			if !pause(ctx, delay) {
 				return
 			}
@@ -95,9 +99,10 @@ func (i *instance) listenQueue(ctx context.Context, f *function) {
 			continue
 		}
 		delay, last = l.settings.minimumSleep, time.Now()
+		var batch sync.WaitGroup
 		for _, m := range messages {
 			room <- struct{}{}
-			handling.Go(func() {
+			batch.Go(func() {
 				l.handle(context.WithoutCancel(ctx), m)
 				<-room
 				select {
@@ -106,6 +111,10 @@ func (i *instance) listenQueue(ctx context.Context, f *function) {
 				}
 			})
 		}
+		handling.Go(func() {
+			batch.Wait()
+			i.host.queues.RUnlock()
+		})
 	}
 }
 

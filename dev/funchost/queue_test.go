@@ -110,6 +110,20 @@ func TestAFunctionThatWasScaledToZeroTakesTheFirstMessageLate(t *testing.T) {
 	}
 }
 
+func TestHeldQueuesKeepTheirMessages(t *testing.T) {
+	t.Parallel()
+	app, h, name := queueHost(t, "push", funchost.Options{})
+	queue := openQueue(t, name)
+	h.HoldQueues(true)
+	enqueue(t, queue, "x")
+	time.Sleep(300 * time.Millisecond) // several polls
+	if got := len(app.received()); got != 0 || messages(t, queue) != 1 {
+		t.Errorf("%d calls while the queues are held, and %d messages", got, messages(t, queue))
+	}
+	h.HoldQueues(false)
+	eventually(t, "call", func() bool { return len(app.received()) == 1 })
+}
+
 func TestBatchSizeOneAndNoThresholdIsOneAtATime(t *testing.T) {
 	t.Parallel()
 	_, name := newQueue(t)

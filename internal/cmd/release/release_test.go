@@ -157,9 +157,11 @@ func layOut(t *testing.T) map[string]string {
 // repository is a small one with the real templates and scripts, and a tag.
 func repository(t *testing.T, tag string) string {
 	t.Helper()
-	if _, err := bicep.Find("../../.."); err != nil {
+	compiler, err := bicep.Find("../../..")
+	if err != nil {
 		t.Skipf("RELEASES WERE NOT TESTED: %v", err)
 	}
+	t.Setenv("BICEP", compiler) // the copy beside this repository is not beside the small one
 	root := t.TempDir()
 	for _, folder := range []string{"infra", "scripts"} {
 		if err := os.CopyFS(filepath.Join(root, folder), os.DirFS(filepath.Join("../../..", folder))); err != nil {
