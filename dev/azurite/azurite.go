@@ -34,6 +34,11 @@ const (
 // startTimeout bounds a start; a busy machine with two cores needs up to 10 s.
 const startTimeout = 60 * time.Second
 
+// keepAlive is how long Azurite keeps an idle connection, in seconds: longer than Go's
+// clients do (90 s). Its own 5 s let it close one under a request, and a transaction,
+// which nobody sends twice, failed now and then.
+const keepAlive = "600"
+
 // Options of a server; the zero value is plain http on free ports with data that
 // disappears.
 type Options struct {
@@ -99,6 +104,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	arguments := []string{
 		program, "--silent", "--disableTelemetry", "--skipApiVersionCheck",
 		"--blobPort", strconv.Itoa(o.BlobPort), "--queuePort", strconv.Itoa(o.QueuePort), "--tablePort", strconv.Itoa(o.TablePort),
+		"--blobKeepAliveTimeout", keepAlive, "--queueKeepAliveTimeout", keepAlive, "--tableKeepAliveTimeout", keepAlive,
 	}
 	if o.InMemory {
 		arguments = append(arguments, "--inMemoryPersistence")

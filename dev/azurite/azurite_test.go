@@ -3,6 +3,7 @@ package azurite_test
 import (
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -61,6 +62,21 @@ func TestATakenPortIsAnErrorThatSaysSo(t *testing.T) {
 	}
 	if !strings.Contains(err.Error(), "EADDRINUSE") {
 		t.Errorf("Start said %q; want the reason, EADDRINUSE", err)
+	}
+}
+
+func TestAnIdleConnectionIsClosedByItsClientFirst(t *testing.T) {
+	e := azurite.ForTest(t).Endpoints()
+	for _, service := range []string{e.BlobURL(), e.QueueURL(), e.TableURL()} {
+		answer, err := http.Get(service)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		var seconds int
+		if _, err := fmt.Sscanf(answer.Header.Get("Keep-Alive"), "timeout=%d", &seconds); err != nil || seconds < 100 {
+			t.Errorf("%s: Keep-Alive: %s; Go's clients keep a connection for 90 s", service, answer.Header.Get("Keep-Alive"))
+		}
 	}
 }
 
