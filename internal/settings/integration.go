@@ -261,12 +261,16 @@ func (i Integration) Validate() error {
 	return errors.Join(faults...)
 }
 
-// TidyAuthority writes certificates in one form, without what stands around them. A
-// text that holds none stays as it is, for Validate to refuse.
+// TidyAuthority writes certificates in one form, without what stands around them, and
+// blanks as nothing. What is refused stays as it is, so that Validate tells why: the last
+// byte of a DER file may look like a blank.
 func TidyAuthority(text string) string {
+	if strings.TrimSpace(text) == "" {
+		return ""
+	}
 	all, err := trust.Anchors([]byte(text))
 	if err != nil {
-		return strings.TrimSpace(text)
+		return text
 	}
 	return trust.PEM(all)
 }
