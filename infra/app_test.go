@@ -79,6 +79,9 @@ func appSettings(t *testing.T, d deployment) map[string]string {
 func TestTheHandlerStartsWithTheTemplatesSettings(t *testing.T) {
 	for _, d := range deployments(t) {
 		set := appSettings(t, d)
+		if set["AzureWebJobsDisableHomepage"] != "true" || d.Outputs["consoleUrl"] != d.Outputs["publicUrl"].(string)+"/api/console" {
+			t.Errorf("%s: home page disabled %q, console at %v", d.Name, set["AzureWebJobsDisableHomepage"], d.Outputs["consoleUrl"])
+		}
 		environ := []string{"WEBSITE_HOSTNAME=" + d.one(t, "Microsoft.Web/sites").Name + ".azurewebsites.net"}
 		for name, value := range set {
 			environ = append(environ, name+"="+value)
@@ -131,7 +134,7 @@ func TestSettingsThatHarmAreAbsent(t *testing.T) {
 // byHost are settings that the Functions host or the platform reads, not the handler.
 var byHost = []string{
 	"APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "APPLICATIONINSIGHTS_CONNECTION_STRING",
-	"AzureFunctionsJobHost__logging__logLevel__Host.Results", "AzureWebJobsStorage__credential",
+	"AzureFunctionsJobHost__logging__logLevel__Host.Results", "AzureWebJobsDisableHomepage", "AzureWebJobsStorage__credential",
 	"FUNCTIONS_EXTENSION_VERSION", "FUNCTIONS_WORKER_RUNTIME", "WEBSITE_RUN_FROM_PACKAGE", "WEBSITE_RUN_FROM_PACKAGE_BLOB_MI_RESOURCE_ID",
 }
 

@@ -292,6 +292,7 @@ module app 'modules/app.bicep' = {
         APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
         APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
         AZURE_CLOUD: cloud
+        AzureWebJobsDisableHomepage: 'true' // decision 0011
         AzureWebJobsStorage__clientId: identity.outputs.clientId
         AzureWebJobsStorage__credential: 'managedidentity'
         BRIDGE_PUBLIC_URL: publicUrl
@@ -338,6 +339,9 @@ output hostName string = hostName
 
 @description('Address of the bridge, for browsers and UCServer.')
 output publicUrl string = publicUrl
+
+@description('Address of the console: what administrators open and bookmark.')
+output consoleUrl string = '${publicUrl}/api/console'
 
 @description('Redirect URIs of the app registration, platform Web.')
 output redirectUris string[] = [

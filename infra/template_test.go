@@ -195,7 +195,7 @@ func TestNothingSecretGoesInOrOut(t *testing.T) {
 		}
 	}
 	names := slices.Sorted(maps.Keys(template.Outputs))
-	want := []string{"federatedCredential", "functionApp", "hostName", "identity", "outboundAddress", "package", "publicUrl", "redirectUris", "setupCode"}
+	want := []string{"consoleUrl", "federatedCredential", "functionApp", "hostName", "identity", "outboundAddress", "package", "publicUrl", "redirectUris", "setupCode"}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("outputs (-want +got):\n%s", diff)
 	}

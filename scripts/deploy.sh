@@ -168,7 +168,7 @@ answers() {
     said=$(curl --silent --max-time 30 --write-out '\n%{http_code}' "https://$host/api/health") || true
     status=${said##*$'\n'}
     case $status in
-      200 | 401) echo "The bridge answers at https://$host/." && return ;;
+      200 | 401) echo "The bridge answers. Its console: https://$host/api/console" && return ;;
       403) echo "https://$host/ lets nobody in from here (allowedAddresses): whether the bridge answers was not checked." && return ;;
       000) echo "https://$host/ cannot be reached from here: whether the bridge answers was not checked." && return ;;
       503) [[ $said != *settings-fault* ]] || refuse "the bridge runs, and refuses every call until its app settings are mended:

@@ -130,6 +130,8 @@ func (c *Cloud) settings(o Options, storage string) (map[string]string, error) {
 		"GRAPH_ENDPOINT":           c.graphURL,
 		"PRESENCE_SYNC_SCHEDULE":   schedule,
 		"SSL_CERT_FILE":            ca,
+		// As the template sets it.
+		"AzureWebJobsDisableHomepage": "true",
 		// The app registration trusts it, so that no secret is needed.
 		"MANAGED_IDENTITY_CLIENT_ID": bridgeIdentity,
 		"IDENTITY_ENDPOINT":          c.EntraPages + "/msi/token",

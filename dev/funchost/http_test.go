@@ -205,6 +205,14 @@ func TestAnAnswerThatBreaksOff(t *testing.T) {
 	}
 }
 
+func TestTheHomePageCanBeSwitchedOff(t *testing.T) {
+	t.Parallel()
+	h := newApp(t).http("any", "any").start(funchost.Options{Env: map[string]string{"AzureWebJobsDisableHomepage": "true"}})
+	if got := get(t, h.URL()+"/"); got.Status != 204 || got.Body != "" {
+		t.Errorf("the bare address answers %d %q; want 204 and nothing", got.Status, got.Body)
+	}
+}
+
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	app := newApp(t).
