@@ -142,14 +142,14 @@ func NewPolicy(rules Rules, members Members) *Policy {
 func idSet(entries []string) map[string]string {
 	set := make(map[string]string, len(entries))
 	for _, entry := range entries {
-		set[compared(entry)] = entry
+		set[Compared(entry)] = entry
 	}
 	return set
 }
 
-// compared is how an entry is compared: without regard to case, and a GUID in
-// whatever spelling.
-func compared(entry string) string {
+// Compared is the form in which entries that name people are compared: without regard
+// to case, and a GUID in whatever spelling.
+func Compared(entry string) string {
 	if account, err := uuid.Parse(entry); err == nil {
 		return account.String()
 	}
