@@ -161,7 +161,7 @@ func (c *Client) Redeem(ctx context.Context, app consent.App, leg consent.Leg, c
 	switch {
 	case leg.Nonce == "" || subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(leg.Nonce)) != 1:
 		return consent.SignedIn{}, invalid("the id token belongs to another sign-in (nonce)")
-	case who.Tenant != tenant.ID:
+	case !strings.EqualFold(who.Tenant, tenant.ID): // GUIDs are read in either case (RFC 9562, 4)
 		return consent.SignedIn{}, invalid("the account belongs to another tenant")
 	case who.Version != "2.0":
 		return consent.SignedIn{}, invalid("the id token is not of version 2.0")
