@@ -25,7 +25,7 @@ func (c clients) check(pusher presencepush.Function) check.Bridge {
 	return check.Bridge{
 		Warnings: c.Warnings, Cloud: c.Cloud.Name, Nobody: noOne, Now: c.now,
 		Look: c.checked, Vault: c.vaultAnswers, Proxy: c.proxyReaches, Discover: c.tenantExists,
-		App: c.consent.ProveApp, Person: c.consent.ProvePerson,
+		App: c.consent.ProveApp, Person: c.consent.ProvePerson, AtGraph: c.consent.ProveAtGraph,
 		Presence: c.onePresence, Someone: c.someone, Accounts: c.accountsFollowed, Group: c.groupName,
 		Ping: func(ctx context.Context, tenant string) (string, error) { return ping(ctx, pusher, tenant) },
 	}

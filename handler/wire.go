@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"path/filepath"
 	"time"
 
@@ -241,14 +240,7 @@ const noOne = presence.UserID("00000000-0000-0000-0000-000000000000")
 
 // harmlessRead asks Graph for nobody's presence and returns Graph's status.
 func (c clients) harmlessRead(ctx context.Context, token secret.Text) (int, error) {
-	_, err := c.graph.Presences(ctx, token, []presence.UserID{noOne})
-	if refusal, ok := errors.AsType[*graph.Error](err); ok {
-		return refusal.Status, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	return http.StatusOK, nil
+	return c.onePresence(ctx, consent.Token{Value: token}, noOne)
 }
 
 // view is what polls need of a tenant: one storage operation.

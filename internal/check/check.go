@@ -3,9 +3,11 @@
 //
 // The order is that of dependence: settings, storage, Key Vault, the proxy, the tenant, the
 // credential, each consent, then what the consents are for, and UCServer. A step
-// whose cause failed before is not tried, so that one fault is told once. Nothing is
-// changed anywhere: the one push is empty, and nobody's presence is read unless
-// reading is switched on. No SDK here: handler connects the steps.
+// whose cause failed before is not tried, so that one fault is told once. What a step
+// proves or disproves about a consent stands in the grant's row afterwards, so that
+// status and console say the same. Nothing else is changed: the one push is empty, and
+// nobody's presence is read unless reading is switched on. No SDK here: handler
+// connects the steps.
 package check
 
 import (

@@ -51,6 +51,7 @@ func whole() check.Bridge {
 		Person: func(context.Context, string, consent.Grant) (consent.Proof, error) {
 			return consent.Proof{Token: consent.Token{Kind: consent.User}, Permissions: []string{"Presence.Read.All", "User.ReadBasic.All", "openid"}, Readable: true}, nil
 		},
+		AtGraph:  func(context.Context, consent.Proof) (int, error) { return 200, nil },
 		Presence: func(context.Context, consent.Token, presence.UserID) (int, error) { return 200, nil },
 		Someone:  func(context.Context, string) (presence.UserID, error) { return ada, nil },
 		Accounts: func(context.Context, consent.Token) error { return nil },
@@ -257,6 +258,24 @@ func TestAPersonCarriesReadingWithoutTheAdminConsent(t *testing.T) {
 	const want = "settings ok, storage ok, key-vault ok, proxy off, tenant ok, credential ok, admin-consent note, user-consent ok, read-presence ok, directory note, write-presence off, push ok"
 	if got := states(report); got != want || !report.OK {
 		t.Errorf("report = %s, ok %t; want %s", got, report.OK, want)
+	}
+}
+
+func TestADisconnectedAdminConsentIsNotUsedByTheCheckEither(t *testing.T) {
+	b := whole()
+	look := b.Look
+	b.Look = func(ctx context.Context) (check.View, error) {
+		view, err := look(ctx)
+		view.Grants[0].State, view.Grants[0].Disconnected = consent.Required, true
+		return view, err
+	}
+	report := b.Run(t.Context())
+	const want = "settings ok, storage ok, key-vault ok, proxy off, tenant ok, credential ok, admin-consent off, user-consent ok, read-presence ok, directory note, write-presence failed, push ok"
+	if got := states(report); got != want {
+		t.Errorf("report = %s; want %s", got, want)
+	}
+	if got := of(t, report, check.ReadPresence).Detail; !strings.Contains(got, "by the user consent") {
+		t.Errorf("read = %s", got)
 	}
 }
 

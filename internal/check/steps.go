@@ -39,6 +39,9 @@ type Bridge struct {
 	// [consent.Service.ProveApp] and [consent.Service.ProvePerson].
 	App    func(ctx context.Context) (consent.Proof, error)
 	Person func(ctx context.Context, tenant string, grant consent.Grant) (consent.Proof, error)
+	// AtGraph asks Graph for nobody's presence with a proof's token, and returns Graph's
+	// status: [consent.Service.ProveAtGraph].
+	AtGraph func(ctx context.Context, proof consent.Proof) (status int, err error)
 	// Presence reads one presence and returns Graph's status. Nobody is an id that no
 	// account has.
 	Presence func(ctx context.Context, token consent.Token, id presence.UserID) (status int, err error)
@@ -155,8 +158,11 @@ func (r *run) admin(ctx context.Context) found {
 	if r.app == nil {
 		return off("the app registration is not entered")
 	}
+	if r.disconnected() {
+		return off("an administrator disconnected it, so the bridge does not use it; “Use it again” on the console brings it back")
+	}
 	shared := r.view.Settings.Registration == settings.SharedRegistration
-	status, err := r.Presence(ctx, r.app.Token, r.Nobody)
+	status, err := r.AtGraph(ctx, *r.app)
 	switch {
 	case err != nil:
 		return wrong(err, "See whether Microsoft Graph can be reached from the bridge.", "operator")
@@ -179,6 +185,12 @@ func (r *run) admin(ctx context.Context) found {
 	}
 	r.reader = &r.app.Token
 	return r.compared("token with "+r.roles()+", which Graph accepts", consent.Admin, r.app.Permissions)
+}
+
+// disconnected reports whether the admin consent was taken out of use here, whatever
+// Microsoft still gives.
+func (r *run) disconnected() bool {
+	return slices.ContainsFunc(r.view.Grants, func(g consent.Grant) bool { return g.Kind == consent.Admin && g.Disconnected })
 }
 
 func consentStep(shared bool) string {
@@ -237,7 +249,7 @@ func (r *run) person(ctx context.Context, grant consent.Grant) found {
 	if err != nil {
 		return wrong(err, "Sign in again on the console.", "administrator")
 	}
-	status, err := r.Presence(ctx, proof.Token, r.Nobody)
+	status, err := r.AtGraph(ctx, proof)
 	switch {
 	case err != nil:
 		return wrong(err, "See whether Microsoft Graph can be reached from the bridge.", "operator")
@@ -339,6 +351,10 @@ func (r *run) write(context.Context) found {
 	}
 	missing := r.app == nil || !r.app.Allows(consent.Writing)
 	switch {
+	case r.disconnected() && s.ProCallToTeams.On():
+		return failed("ProCall to Teams is on, and an administrator disconnected the admin consent", "Use the admin consent again on the console, or switch the direction off.", "administrator")
+	case r.disconnected():
+		return off("ProCall to Teams is off, and the admin consent is disconnected")
 	case s.Profile == settings.ReadOnlyProfile:
 		return off("the profile is read-only")
 	case missing && !s.ProCallToTeams.On():

@@ -57,31 +57,46 @@ func (v verdict) of(g Grant) Grant {
 // those that say nothing about the grant.
 func (s *Service) judge(ctx context.Context, app App, read bool) (verdict, error) {
 	now := s.now()
-	found := func(mark func(*Grant)) verdict { return verdict{at: now, mark: mark} }
 	token, err := s.Issuer.AppToken(ctx, app)
+	if err != nil {
+		return unissued(err, now)
+	}
+	status := 0 // not asked
+	if token.reads() && (read || !token.Readable) {
+		status, err = s.Read(ctx, token.Value)
+	}
+	return shown(token, now, status, err)
+}
+
+// unissued is what it says about the admin grant that Entra issued no token.
+func unissued(err error, now time.Time) (verdict, error) {
 	if unset, ok := errors.AsType[*UnsetError](err); ok {
 		err = unset.refusal()
 	}
 	if refusal, ok := errors.AsType[*aadsts.Error](err); ok && refusal.Permanent() {
-		return found(func(g *Grant) { g.refused(refusal, now) }), nil
+		return verdict{at: now, mark: func(g *Grant) { g.refused(refusal, now) }}, nil
 	}
-	if err != nil {
-		return verdict{}, fmt.Errorf("get a token for the app: %w", err)
-	}
+	return verdict{}, fmt.Errorf("get a token for the app: %w", err)
+}
+
+// reads reports whether a token may read presences, as far as it shows.
+func (t AppToken) reads() bool {
+	return !t.Readable || slices.Contains(t.Roles, readPresence) || slices.Contains(t.Roles, writePresence)
+}
+
+// shown is what a token that was asked for at a time says about the admin grant, and
+// the status with which Graph answered it, 0 when it was not asked; unasked is why it
+// did not answer.
+func shown(token AppToken, now time.Time, status int, unasked error) (verdict, error) {
 	proven := func(mark func(*Grant)) verdict {
-		return found(func(g *Grant) { g.proven(token.Credential, now); mark(g) })
-	}
-	if token.Readable && !slices.Contains(token.Roles, readPresence) && !slices.Contains(token.Roles, writePresence) {
-		return proven(func(g *Grant) { g.missing(now, token.Roles) }), nil
-	}
-	status := http.StatusOK
-	if read || !token.Readable {
-		status, err = s.Read(ctx, token.Value)
+		return verdict{at: now, mark: func(g *Grant) { g.proven(token.Credential, now); mark(g) }}
 	}
 	switch {
+	case !token.reads():
+		return proven(func(g *Grant) { g.missing(now, token.Roles) }), nil
 	case token.Readable: // the roles are proof; a Graph that is away says nothing against them
-	case err != nil:
-		return verdict{}, fmt.Errorf("prove the app's permission at Graph: %w", err)
+	case unasked != nil:
+		return verdict{}, fmt.Errorf("prove the app's permission at Graph: %w", unasked)
 	case unproven(status):
 		return verdict{}, fmt.Errorf("prove the app's permission at Graph: it answered %d", status)
 	case status == http.StatusForbidden:
@@ -177,13 +192,20 @@ func (s *Service) store(ctx context.Context, tenant string, before Grant, v verd
 
 // checkAdmin proves the admin grant and stores the result.
 func (s *Service) checkAdmin(ctx context.Context, app App, before Grant) (Grant, error) {
-	if before.Disconnected {
-		return s.checkCredential(ctx, app, before)
-	}
 	now := s.now()
+	if before.Disconnected {
+		token, err := s.Issuer.AppToken(ctx, app)
+		return s.credentialOnly(ctx, app, before, token, err, now)
+	}
 	v, err := s.judge(ctx, app, true)
+	return s.settle(ctx, app, before, v, err, now)
+}
+
+// settle stores what was found out about the admin grant since began, in one write.
+// Err, which says nothing about it, is returned; Entra is then left alone for a while.
+func (s *Service) settle(ctx context.Context, app App, before Grant, v verdict, err error, began time.Time) (Grant, error) {
 	if refusal, ok := errors.AsType[*aadsts.Error](err); ok && refusal.Replicating() && !before.Works() {
-		v, err = verdict{at: now, mark: func(g *Grant) { g.enter(Waiting, now, because(refusal)) }}, nil
+		v, err = verdict{at: began, mark: func(g *Grant) { g.enter(Waiting, began, because(refusal)) }}, nil
 	}
 	if err != nil {
 		s.avoid(ctx, app, err)

@@ -18,11 +18,10 @@ func (g *Grant) proven(c CredentialUse, now time.Time) {
 	}
 }
 
-// checkCredential notes when the app registration's credential ends although the admin
-// consent is out of use: people's sign-ins stand on it, too. A refusal is theirs to tell.
-func (s *Service) checkCredential(ctx context.Context, app App, before Grant) (Grant, error) {
-	now := s.now()
-	token, err := s.Issuer.AppToken(ctx, app)
+// credentialOnly notes when the app registration's credential ends although the admin
+// consent is out of use: people's sign-ins stand on it, too. A refusal is theirs to
+// tell. Token and err are Entra's answer to what was asked at now.
+func (s *Service) credentialOnly(ctx context.Context, app App, before Grant, token AppToken, err error, now time.Time) (Grant, error) {
 	_, unset := errors.AsType[*UnsetError](err)
 	refusal, refused := errors.AsType[*aadsts.Error](err)
 	switch {

@@ -89,6 +89,11 @@ func (s *Service) proveAtGraph(ctx context.Context, tenant string, grant Grant, 
 	if err != nil {
 		return fmt.Errorf("prove the permission at Graph: %w", err)
 	}
+	return s.answered(ctx, tenant, grant, p, status)
+}
+
+// answered notes with which status Graph answered a fresh token of a grant.
+func (s *Service) answered(ctx context.Context, tenant string, grant Grant, p *slot, status int) error {
 	switch status {
 	case http.StatusForbidden:
 		return s.bar(ctx, tenant, grant, why{
