@@ -122,6 +122,35 @@ func TestAFederatedCredentialThatDiffersIsNamedAfterTenMinutesAndRecovers(t *tes
 	}
 }
 
+// A platform starts processes as it likes, and each believes at first that Entra may be
+// slow.
+func TestAFederatedCredentialThatIsWrongStaysNamedWhenProcessesStart(t *testing.T) {
+	w := newWorld(t)
+	_, wrong := w.federate()
+	wrong.Subject = uuid.NewString()
+	w.consentAdmin()
+	w.advance(2 * time.Hour)
+	must(t, w.entra.SetFederated(w.tenant, w.client, wrong))
+	for range 12 {
+		w.advance(time.Minute)
+		_ = w.service.Probe(t.Context())
+	}
+	told := w.grant("")
+	if told.State != consent.Reauthorize || told.Code != "AADSTS700213" {
+		t.Fatalf("after twelve minutes = %s %s", told.State, told.Code)
+	}
+	for range 3 { // processes, each for a quarter of an hour
+		w.service = w.process(w.back)
+		for range 15 {
+			w.advance(time.Minute)
+			_ = w.service.Probe(t.Context())
+			if g := w.grant(""); g.State != told.State || g.Code != told.Code || !g.Since.Equal(told.Since) || len(g.History) != len(told.History) {
+				t.Fatalf("a new process says %s %s since %s", g.State, g.Code, g.Since)
+			}
+		}
+	}
+}
+
 func TestAFederatedCredentialThatEntraLearnsSlowlyMarksNothing(t *testing.T) {
 	w := newWorld(t)
 	_, exact := w.federate()

@@ -204,7 +204,7 @@ func (s *Service) checkAdmin(ctx context.Context, app App, before Grant) (Grant,
 // settle stores what was found out about the admin grant since began, in one write.
 // Err, which says nothing about it, is returned; Entra is then left alone for a while.
 func (s *Service) settle(ctx context.Context, app App, before Grant, v verdict, err error, began time.Time) (Grant, error) {
-	if refusal, ok := errors.AsType[*aadsts.Error](err); ok && refusal.Replicating() && !before.Works() {
+	if refusal, ok := errors.AsType[*aadsts.Error](err); ok && before.mayReplicate(refusal, began) {
 		v, err = verdict{at: began, mark: func(g *Grant) { g.enter(Waiting, began, because(refusal)) }}, nil
 	}
 	if err != nil {
@@ -223,6 +223,19 @@ func (s *Service) settle(ctx context.Context, app App, before Grant, v verdict, 
 		}
 	}
 	return stored, nil
+}
+
+// mayReplicate reports whether Entra may soon know the federated credential that it
+// refuses. A process that has just started always finds so: what a row has told for
+// longer, it goes on telling.
+func (g Grant) mayReplicate(refusal *aadsts.Error, now time.Time) bool {
+	switch {
+	case !refusal.Replicating(), g.Works():
+		return false
+	case g.State == Waiting:
+		return now.Sub(g.Since) < patience
+	}
+	return g.Code != refusal.Code
 }
 
 // avoid leaves Entra alone as long as after any other request for the app that said
