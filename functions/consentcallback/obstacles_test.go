@@ -9,6 +9,7 @@ import (
 	"time"
 
 	devEntra "procallteams/dev/entra"
+	"procallteams/internal/appcredential"
 	"procallteams/internal/consent"
 )
 
@@ -177,4 +178,57 @@ func TestAGermanBrowserReadsWhatToDoInGerman(t *testing.T) {
 	b.language = "fr"
 	_, page = w.answered(b, url.Values{"error": {"access_denied"}, "error_description": {"AADSTS65004: x"}})
 	shows(t, page, `<p lang="en"`, "Start again when you are ready.")
+}
+
+// Nobody has told the bridge yet that the consent was removed.
+func TestAConsentThatIsRemovedAndGivenAgainWithinSecondsIsWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	w.consentAdmin()
+	w.advance(2 * time.Hour)
+	w.probe()
+	must(t, w.entra.RevokeApplication(w.tenant, w.client))
+	w.entra.SetConsentDelay(4 * time.Minute)
+	w.advance(5 * time.Second)
+	if status, page := w.consentAdmin(); status != 200 || !strings.Contains(page, "Waiting for Microsoft") || strings.Contains(page, "removed") {
+		t.Errorf("ends with %d %s", status, page)
+	}
+	for range 3 {
+		w.advance(time.Minute)
+		w.probe()
+		if g := w.grant(""); g.State != consent.Waiting {
+			t.Fatalf("meanwhile = %s: %s", g.State, g.Reason)
+		}
+	}
+	w.advance(2 * time.Minute)
+	w.probe()
+	if g := w.grant(""); !g.Works() || g.Reason != "" {
+		t.Errorf("afterwards = %s: %s", g.State, g.Reason)
+	}
+}
+
+func TestANoLeavesADisconnectedConsentDisconnected(t *testing.T) {
+	w := newWorld(t)
+	w.consentAdmin()
+	must(t, w.service.Disconnect(t.Context(), w.admin, consent.Admin, ""))
+	b := w.browser(w.admin)
+	status, page := b.land(w.visit(devEntra.Person{ObjectID: w.admin, Decline: true}, b.begin("admin")))
+	if status != 200 || !strings.Contains(page, "declined") {
+		t.Errorf("ends with %d %s", status, page)
+	}
+	if g := w.grant(""); g.State != consent.Required || !strings.Contains(g.Reason, "disconnected") {
+		t.Errorf("grant = %s: %s", g.State, g.Reason)
+	}
+}
+
+func TestASignInThatComesBackBeforeTheSecretIsStoredSaysWhatIsMissing(t *testing.T) {
+	w := newWorld(t)
+	name := appcredential.SecretName(w.tenant)
+	for _, v := range w.vault.Versions(name) {
+		must(t, w.secrets.Disable(t.Context(), name, v.ID))
+	}
+	status, page := w.consentUser(w.reader)
+	if status != 200 || strings.Contains(page, "could not keep it") {
+		t.Errorf("ends with %d %s", status, page)
+	}
+	shows(t, page, "Not connected", "The client secret is missing", "store its value on the bridge", "Whoever manages the app registration")
 }

@@ -163,7 +163,7 @@ func (s *Service) refuse(ctx context.Context, app App, flow *Flow, refusal *aads
 		}
 	}
 	_, err := s.change(ctx, app.Tenant, Grant{Kind: flow.Kind, ClientID: app.ClientID, State: Required}, func(g *Grant) bool {
-		if g.State != Required && g.State != Declined && g.State != Blocked || g.SecretName != "" {
+		if g.Disconnected || g.SecretName != "" || g.State != Required && g.State != Declined && g.State != Blocked {
 			return false
 		}
 		g.ClientID = app.ClientID
@@ -190,12 +190,12 @@ func (s *Service) arriveAdmin(ctx context.Context, app App, form url.Values, flo
 	now := s.now()
 	grant, err := s.change(ctx, app.Tenant, Grant{Kind: Admin, ClientID: app.ClientID}, func(g *Grant) bool {
 		if g.Works() && g.ClientID == app.ClientID {
-			g.GivenAt = now
+			g.GivenAt, g.CheckedAt = now, time.Time{} // what was proven before says nothing about this one
 			return true
 		}
 		g.belong(app.ClientID)
 		g.Disconnected = false
-		g.enter(Waiting, now, why{reason: "Microsoft has not spread the consent yet", step: "Nothing: the bridge looks for it by itself for 15 minutes."})
+		g.enter(Waiting, now, spreading)
 		g.Since, g.GivenAt, g.HeldSince, g.CheckedAt = now, now, time.Time{}, time.Time{}
 		return true
 	})
@@ -270,6 +270,9 @@ func (s *Service) redeem(ctx context.Context, app App, leg Leg, form url.Values)
 		return SignedIn{}, aadsts.FromCallback("", ""), nil
 	}
 	who, err := s.Issuer.Redeem(ctx, app, leg, code)
+	if unset, ok := errors.AsType[*UnsetError](err); ok {
+		err = unset.refusal()
+	}
 	if refusal, ok := errors.AsType[*aadsts.Error](err); ok {
 		if !refusal.Permanent() { // a code is used once, so nobody tries again by itself
 			refusal.Step = "Wait a minute, then start again."

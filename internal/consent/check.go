@@ -158,6 +158,9 @@ func (g *Grant) refused(refusal *aadsts.Error, now time.Time) {
 	g.enter(state, now, because(refusal))
 }
 
+// spreading explains the state right after a consent.
+var spreading = why{reason: "Microsoft has not spread the consent yet", step: "Nothing: the bridge looks for it by itself for 15 minutes."}
+
 // missing marks that Entra's token holds no presence role.
 func (g *Grant) missing(now time.Time, roles []string) {
 	const step = "Check that the app registration lists " + writePresence + " as an application permission, then open the admin consent."
@@ -167,6 +170,8 @@ func (g *Grant) missing(now time.Time, roles []string) {
 		g.CheckedAt = now
 	case g.State == Waiting:
 		g.enter(Required, now, why{class: aadsts.AdminConsent, reason: "Microsoft reported the consent, but no token shows the permission", step: step})
+	case g.Works() && g.CheckedAt.Before(g.GivenAt): // removed in the portal, and given again here before that was seen
+		g.enter(Waiting, now, spreading)
 	case g.Works(), g.State == Reauthorize, g.State == Blocked:
 		g.enter(Reauthorize, now, why{class: aadsts.AdminConsent, reason: "the permission was removed in the portal", step: "Open the admin consent to give it again."})
 	case g.State == Declined:
