@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"time"
@@ -34,7 +35,16 @@ func (g Grant) due(now time.Time, every time.Duration) bool {
 		}
 		every = min(every, time.Minute)
 	}
-	return now.Sub(g.CheckedAt) >= every-slack
+	return g.provenAgo(now) >= every-slack
+}
+
+// provenAgo is how long ago the state was proven: for ever, when that lies ahead. Then
+// the clock of another process is wrong, and it must not keep this one from looking.
+func (g Grant) provenAgo(now time.Time) time.Duration {
+	if ago := now.Sub(g.CheckedAt); ago >= -slack {
+		return ago
+	}
+	return math.MaxInt64
 }
 
 // verdict is what a fresh app-only token told about the admin grant. mark notes it
@@ -187,7 +197,8 @@ func (g *Grant) missing(now time.Time, roles []string) {
 // it since before was read, or another process knows something newer.
 func (s *Service) store(ctx context.Context, tenant string, before Grant, v verdict) (Grant, error) {
 	return s.change(ctx, tenant, Grant{Kind: Admin, ClientID: before.ClientID}, func(g *Grant) bool {
-		if g.ClientID != before.ClientID || !g.GivenAt.Equal(before.GivenAt) || g.Disconnected != before.Disconnected || g.CheckedAt.After(v.at) {
+		now := s.now()
+		if g.ClientID != before.ClientID || !g.GivenAt.Equal(before.GivenAt) || g.Disconnected != before.Disconnected || g.provenAgo(now) < now.Sub(v.at) {
 			return false
 		}
 		v.mark(g)
@@ -378,7 +389,7 @@ func (s *Service) probeUser(ctx context.Context, tenant string, grant Grant, eve
 	default:
 		return nil
 	}
-	anew := grant.Works() && s.now().Sub(grant.CheckedAt) >= max(every, minUserCheck)-slack
+	anew := grant.Works() && grant.provenAgo(s.now()) >= max(every, minUserCheck)-slack
 	_, err := s.tokenOf(ctx, tenant, grant, anew)
 	return passing(err)
 }

@@ -50,6 +50,21 @@ func TestAConsentIsProvenAsOftenAsTheSettingSays(t *testing.T) {
 	}
 }
 
+// A process whose clock was ahead is gone, and left its times behind.
+func TestATimeThatLiesAheadKeepsNobodyFromLooking(t *testing.T) {
+	later := noon.Add(20 * time.Minute)
+	g := Grant{Kind: Admin, ClientID: "c", State: Granted, CheckedAt: later}
+	if !g.due(noon, 5*time.Minute) {
+		t.Error("the grant is not looked at")
+	}
+	r := &rows{grants: []Grant{g}}
+	s, _ := keeper(r)
+	marked, err := s.store(t.Context(), "t", g, verdict{at: noon, mark: func(g *Grant) { g.missing(noon, nil) }})
+	if err != nil || marked.State != Reauthorize {
+		t.Errorf("what was found out is not stored: %s, %v", marked.State, err)
+	}
+}
+
 func TestTheHistoryIsBoundedAndKeepsTheNewest(t *testing.T) {
 	g := Grant{Kind: User}
 	for i := range 30 {

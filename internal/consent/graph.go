@@ -98,7 +98,7 @@ func (s *Service) answered(ctx context.Context, tenant string, grant Grant, p *s
 	case http.StatusForbidden:
 		return s.bar(ctx, tenant, grant, why{
 			code: forbidden, class: aadsts.Tenant, reason: "Graph refuses this account's requests although the permission is there",
-			step: "Check that the account has a Teams licence, or sign in with another account.",
+			step: "Check that the account is a member of the tenant, no guest, and has a Teams licence; or sign in with another account.",
 		})
 	case http.StatusUnauthorized:
 		if err := p.lock(ctx); err != nil {
@@ -138,4 +138,19 @@ func (s *Service) bar(ctx context.Context, tenant string, grant Grant, w why) er
 		return true
 	})
 	return err
+}
+
+// stillBarred notes that Graph was tried and refuses a grant as before.
+func (s *Service) stillBarred(ctx context.Context, tenant string, grant Grant) error {
+	_, err := s.change(ctx, tenant, grant, func(g *Grant) bool {
+		if !g.barred() || g.SecretVersion != grant.SecretVersion || g.tried(s.now()) {
+			return false
+		}
+		g.CheckedAt = s.now()
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return grant.required(nil)
 }

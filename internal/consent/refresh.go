@@ -53,7 +53,7 @@ func (s *Service) refresh(ctx context.Context, tenant string, grant Grant, p *sl
 			if refusal.Class == aadsts.Policy {
 				state = Blocked
 			}
-			if g.State == state && g.Code == refusal.Code {
+			if g.State == state && g.Code == refusal.Code && g.Reason == refusal.Cause && g.NextStep == refusal.Step && g.tried(s.now()) {
 				return false
 			}
 			g.enter(state, s.now(), because(refusal))
@@ -69,6 +69,10 @@ func (s *Service) refresh(ctx context.Context, tenant string, grant Grant, p *sl
 	}
 	return Token{}, fmt.Errorf("refresh sign-in of %s: %w", grant.Account.ObjectID, ErrChanged)
 }
+
+// tried reports whether the row says of a refusal that it was found a short while ago.
+// What a page tells about the latest attempt is that much older than it at most.
+func (g Grant) tried(now time.Time) bool { return g.provenAgo(now) < minUserCheck-slack }
 
 // doubt reports whether a refusal that may be a mistake is still to be doubted.
 func (p *slot) doubt(now time.Time) bool {
@@ -120,7 +124,7 @@ func (s *Service) refreshed(ctx context.Context, tenant string, grant Grant, tok
 		case err != nil:
 			return Token{}, fmt.Errorf("prove the account's permission at Graph: %w", err)
 		case status == http.StatusForbidden, status == http.StatusUnauthorized:
-			return Token{}, grant.required(nil)
+			return Token{}, s.stillBarred(ctx, tenant, grant)
 		case unproven(status):
 			return Token{}, fmt.Errorf("prove the account's permission at Graph: it answered %d", status)
 		}

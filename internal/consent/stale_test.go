@@ -3,6 +3,7 @@ package consent
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -223,5 +224,40 @@ func TestARefreshThatGrantsLessIsARefusal(t *testing.T) {
 	}
 	if g := r.grants[0]; g.State != Reauthorize || g.SecretVersion != before {
 		t.Errorf("grant = %s, version %s; want the sign-in of before kept", g.State, g.SecretVersion)
+	}
+}
+
+// Several refusals have no code of Entra's.
+func TestARefusalThatTurnsIntoAnotherIsToldAndWhenItWasTried(t *testing.T) {
+	r, now := &rows{}, noon
+	s, _ := keeper(r)
+	v := &vault{}
+	s.Vault, s.Issuer, s.Now = v, &narrow{}, func() time.Time { return now }
+	who := SignedIn{Account: Account{ObjectID: "rita"}, Tokens: Tokens{Refresh: secret.New("refresh"), Scopes: []string{readPresence}}}
+	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who, false); err != nil {
+		t.Fatal(err)
+	}
+	told := func() string {
+		t.Helper()
+		now = now.Add(6 * time.Minute)
+		if err := s.probeUser(t.Context(), "t", r.grants[0], time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if g := r.grants[0]; !g.CheckedAt.Equal(now) {
+			t.Errorf("%q was tried at %s; want %s", g.Reason, g.CheckedAt, now)
+		}
+		return r.grants[0].Reason
+	}
+	stored := v.versions[0]
+	v.versions[0] = nil
+	if reason := told(); !strings.Contains(reason, "no longer in Key Vault") {
+		t.Errorf("disabled in Key Vault: %q", reason)
+	}
+	v.versions[0] = stored
+	if reason := told(); !strings.Contains(reason, readPresence) {
+		t.Errorf("readable again, and the permission is gone: %q", reason)
+	}
+	if reason := told(); !strings.Contains(reason, readPresence) || !r.grants[0].Since.Equal(noon.Add(6*time.Minute)) {
+		t.Errorf("still: %q since %s", reason, r.grants[0].Since)
 	}
 }
