@@ -247,6 +247,23 @@ func TestAFederatedAssertionMustBeEntrasOfThisTenantAndNoUsers(t *testing.T) {
 	}
 }
 
+// Platforms keep an identity's token for a day.
+func TestAnAssertionOutlivesTheKeyThatSignedIt(t *testing.T) {
+	c := start(t)
+	if err := c.SetFederated(tenantID, federated, c.federate()); err != nil {
+		t.Fatal(err)
+	}
+	token := c.identityToken(identity, entra.ExchangeAudience)
+	for range 3 {
+		if err := c.RollKeys(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := c.present(federated, token); got.status != http.StatusOK {
+		t.Errorf("after three new keys: %s", got.raw)
+	}
+}
+
 func TestANewFederatedCredentialIsKnownAfterAWhile(t *testing.T) {
 	c := start(t)
 	exact := c.federate()

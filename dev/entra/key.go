@@ -62,8 +62,11 @@ func newSigningKey(private *rsa.PrivateKey, now time.Time) (signingKey, error) {
 	return signingKey{id: base64.RawURLEncoding.EncodeToString(thumbprint[:]), private: private, certificate: certificate}, nil
 }
 
-// RollKeys signs from now on with a key that nobody has seen, and drops the
-// oldest one from the key set.
+// publishedKeys is how many keys the key set shows.
+const publishedKeys = 2
+
+// RollKeys signs from now on with a key that nobody has seen. The key set shows it
+// and the one before; what older keys signed goes on to its end.
 func (s *Simulator) RollKeys() error {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -75,7 +78,7 @@ func (s *Simulator) RollKeys() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.keys = append([]signingKey{key}, s.keys[:len(s.keys)-1]...)
+	s.keys = append([]signingKey{key}, s.keys...)
 	return nil
 }
 
@@ -112,8 +115,8 @@ func (s *Simulator) serveKeys(w http.ResponseWriter, r *http.Request) {
 	if t := s.tenant(r.PathValue("tenant")); t != nil {
 		issuer = s.issuer(t)
 	}
-	set := make([]map[string]any, 0, len(s.keys))
-	for _, key := range s.keys {
+	set := make([]map[string]any, 0, publishedKeys)
+	for _, key := range s.keys[:publishedKeys] {
 		set = append(set, map[string]any{
 			"kty": "RSA", "use": "sig", "kid": key.id, "x5t": key.id,
 			"n":      base64.RawURLEncoding.EncodeToString(key.private.N.Bytes()),
