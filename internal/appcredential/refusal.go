@@ -16,6 +16,9 @@ import (
 // replication is how long Entra may take until it knows a new federated credential.
 const replication = 10 * time.Minute
 
+// unverified is Entra's number for an assertion whose signature it does not know.
+const unverified = 50013
+
 // mismatches say which part of a federated credential does not fit (Microsoft
 // identity platform: error codes, and captures of real answers).
 var mismatches = map[int]string{
@@ -87,6 +90,10 @@ func (i *Issuer) explainCertificate(p proof, e *aadsts.Error) {
 func (i *Issuer) explainFederated(app consent.App, p proof, e *aadsts.Error) {
 	e.Cause = "the app registration does not trust the bridge's managed identity"
 	e.Step = "Compare the federated credential of the app registration, letter by letter: " + p.trust.String() + "."
+	if e.Has(unverified) {
+		e.Cause = "Entra cannot verify the token of the bridge's managed identity"
+		e.Step = "Restart the function app: the platform then issues another one."
+	}
 	mismatch := false
 	for number, cause := range mismatches {
 		if e.Has(number) {
@@ -100,6 +107,7 @@ func (i *Issuer) explainFederated(app consent.App, p proof, e *aadsts.Error) {
 	case mismatch && i.replicating(app):
 		e.Class = aadsts.Transient
 		e.Cause += "; Entra may need ten minutes to know a new one"
+		e.Step = "Nothing, if it was made just now. Else: " + strings.ToLower(e.Step[:1]) + e.Step[1:]
 	}
 }
 

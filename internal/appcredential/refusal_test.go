@@ -1,6 +1,7 @@
 package appcredential_test
 
 import (
+	"context"
 	"crypto/sha1"
 	"crypto/x509"
 	"encoding/base64"
@@ -13,6 +14,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	devEntra "procallteams/dev/entra"
+	"procallteams/internal/appcredential"
 	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/secret"
 	"procallteams/internal/settings"
@@ -187,6 +189,15 @@ func TestANewFederatedCredentialIsWaitedFor(t *testing.T) {
 	}
 }
 
+// forged is an identity whose tokens bear another signature.
+type forged struct{ appcredential.Identity }
+
+func (f forged) Assertion(ctx context.Context, audience string) (secret.Text, error) {
+	token, err := f.Identity.Assertion(ctx, audience)
+	parts := strings.Split(token.Reveal(), ".")
+	return secret.New(parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2]))), err
+}
+
 func TestAnIdentityThatCannotStandInIsNamed(t *testing.T) {
 	t.Run("not assigned", func(t *testing.T) {
 		w := start(t, settings.Federated)
@@ -208,6 +219,18 @@ func TestAnIdentityThatCannotStandInIsNamed(t *testing.T) {
 		w.issuer = w.process(foreign)
 		_, err := w.token()
 		contains(t, w.refused(err).Cause, "another tenant ("+w.other+")")
+	})
+	t.Run("signed by somebody that Entra does not know", func(t *testing.T) {
+		w := start(t, settings.Federated)
+		w.give(settings.Federated)
+		w.issuer.Identity = forged{w.issuer.Identity}
+		_, err := w.token()
+		refusal := w.refused(err)
+		contains(t, refusal.Cause, "cannot verify the token of the bridge's managed identity")
+		contains(t, refusal.Step, "Restart the function app")
+		if refusal.Class != aadsts.Credential || refusal.Code != "AADSTS50013" {
+			t.Errorf("class %s, %s", refusal.Class, refusal.Code)
+		}
 	})
 	t.Run("endpoint unsteady", func(t *testing.T) {
 		w := start(t, settings.Federated)

@@ -58,6 +58,7 @@ var codes = func() map[int]code {
 	cr("no credential arrived, or the app is registered as a public client", `Register the redirect URIs under the platform "Web".`, 7000218, 7000216)
 	cr("the certificate was not accepted", "Upload the certificate to the app registration; check clock and client id.", 700027, 700030, 50048, 700024, 700021)
 	cr("the federated credential does not match", "Compare issuer, subject and audience with the app registration, including upper and lower case.", 700211, 700212, 700213, 7002137, 7002138, 70021, 700229)
+	cr("the assertion that stands for the app could not be verified", "Compare the app registration's credential with the bridge's.", 50013)
 	cr("the assertion is out of its time range", "Check the clock.", 500133)
 
 	tc("the redirect URI is registered for a single-page app, which limits sign-ins to 24 hours", `Register it under the platform "Web", then sign in again.`, 700084)
