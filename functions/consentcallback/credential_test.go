@@ -71,6 +71,18 @@ func TestANewFederatedCredentialShowsAsWaiting(t *testing.T) {
 	if g := w.grant(""); g.State != consent.Waiting || g.Code == "" || !strings.Contains(g.NextStep, "subject "+trusted.Subject) {
 		t.Errorf("at first: %s %s, %q, %q", g.State, g.Code, g.Reason, g.NextStep)
 	}
+	if g := w.grant(""); g.Class != aadsts.Credential { // Entra is in no trouble
+		t.Errorf("who must act: %s", g.Class)
+	}
+	status, page := w.consentAdmin()
+	if status != http.StatusOK {
+		t.Errorf("admin consent = %d", status)
+	}
+	shows(t, page, "Waiting for Microsoft", "AADSTS700211", "subject "+trusted.Subject, "This page looks again by itself")
+	if status, page = w.consentUser(w.reader); strings.Contains(page, "does not answer") {
+		t.Errorf("user consent = %d %s", status, page)
+	}
+	shows(t, page, "Not connected", "AADSTS700211", "Wait a minute, then start again", "Whoever manages the app registration")
 	w.advance(5 * time.Minute)
 	w.probe()
 	if g := w.grant(""); g.State != consent.Granted || g.Code != "" {

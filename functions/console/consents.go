@@ -128,9 +128,10 @@ func nameOf(a consent.Account) string {
 	return a.Name + a.UPN
 }
 
-// Advice is what an operator must know about this kind of refusal; nil when it works.
+// Advice is what an operator must know about this kind of refusal; nil when it works,
+// or may work by itself soon.
 func (g grant) Advice(lang string) *aadsts.Advice {
-	if _, known := g.Class.Texts(); !known || g.Works() {
+	if _, known := g.Class.Texts(); !known || g.Works() || g.State == consent.Waiting {
 		return nil
 	}
 	advice := g.Class.Advice(language.Make(lang))

@@ -150,7 +150,7 @@ func (s *Service) away(w http.ResponseWriter, kind Kind, id string) {
 // refuse records an error that came back, and marks the grant as declined or
 // blocked where nothing better is known.
 func (s *Service) refuse(ctx context.Context, app App, flow *Flow, refusal *aadsts.Error) {
-	flow.Outcome, flow.Code, flow.Class, flow.Reason, flow.NextStep, flow.TraceID, flow.Claims = Refused, refusal.Code, refusal.Class, refusal.Cause, refusal.Step, refusal.TraceID, refusal.Claims
+	flow.Outcome, flow.Code, flow.Class, flow.Reason, flow.NextStep, flow.TraceID, flow.Claims = Refused, refusal.Code, whose(refusal), refusal.Cause, refusal.Step, refusal.TraceID, refusal.Claims
 	s.Log.WarnContext(ctx, "consent refused", "grant", string(flow.Kind), "code", refusal.Code, "class", string(refusal.Class), "entraTrace", refusal.TraceID, "entraCorrelation", refusal.CorrelationID)
 	state := map[aadsts.Class]State{aadsts.Canceled: Declined, aadsts.Policy: Blocked, aadsts.AdminConsent: Blocked}[refusal.Class]
 	if state == "" {

@@ -13,7 +13,7 @@ import (
 // now.
 func (g *Grant) proven(c CredentialUse, now time.Time) {
 	g.CredentialKind, g.CredentialEnds = c.Kind, c.Ends
-	if g.State == Waiting && g.Class == aadsts.Transient {
+	if g.State == Waiting && g.Class != "" {
 		g.enter(Required, now, why{})
 	}
 }

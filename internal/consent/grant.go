@@ -119,7 +119,16 @@ type why struct {
 
 // because explains a state by Entra's refusal.
 func because(refusal *aadsts.Error) why {
-	return why{refusal.Code, refusal.Cause, refusal.Step, refusal.TraceID, refusal.Class, refusal.Claims}
+	return why{refusal.Code, refusal.Cause, refusal.Step, refusal.TraceID, whose(refusal), refusal.Claims}
+}
+
+// whose is the class that people read: a federated credential that Entra may not know
+// yet passes by itself, or is a wrong credential; Entra is in no trouble.
+func whose(refusal *aadsts.Error) aadsts.Class {
+	if refusal.Replicating() {
+		return aadsts.Credential
+	}
+	return refusal.Class
 }
 
 // enter puts g into a state, and notes a change of state or code in its history.
