@@ -30,6 +30,7 @@ func TestTwoProcessesThatMarkAGrantKeepBothLines(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := &rows{grants: []Grant{works}}
 			slow, _ := keeper(r)
+			slow.Now = func() time.Time { return noon.Add(2 * time.Minute) }
 			quick, _ := keeper(r)
 			_, err := quick.change(t.Context(), "t", works, func(g *Grant) bool {
 				g.missing(noon.Add(2*time.Minute), nil)
