@@ -85,7 +85,7 @@ func (r Roster) people(rules participation.Rules) map[string]Why {
 		return why
 	}
 	found := func(name string, is Why) {
-		name = strings.ToLower(name)
+		name = participation.Folded(name)
 		if before := why[name]; before != 0 { // asked for, and nobody concerned yet
 			why[name] = is
 		}
@@ -121,7 +121,7 @@ func (r Roster) groups(rules participation.Rules) map[string]bool {
 	}
 	for i := range r.Users.People {
 		for _, group := range r.Users.People[i].Groups {
-			groups[strings.ToLower(group)] = false
+			groups[participation.Folded(group)] = false
 		}
 	}
 	for i := range r.Directory.People {
@@ -131,7 +131,7 @@ func (r Roster) groups(rules participation.Rules) map[string]bool {
 		}
 		if user, ok := r.Users.Find(p.UCID); ok {
 			for _, group := range user.Groups {
-				groups[strings.ToLower(group)] = true
+				groups[participation.Folded(group)] = true
 			}
 		}
 	}
@@ -140,7 +140,7 @@ func (r Roster) groups(rules participation.Rules) map[string]bool {
 
 func (r Roster) groupWhy(g participation.Group, ucserver map[string]bool) Why {
 	if g.Source == participation.UCServer {
-		matched, known := ucserver[strings.ToLower(g.ID)]
+		matched, known := ucserver[participation.Folded(g.ID)]
 		switch {
 		case r.Users == nil:
 			return UsersUnknown

@@ -70,7 +70,8 @@ func TestEntriesThatConcernNobody(t *testing.T) {
 		near  directory.Resemblance
 	}{
 		{"a UCServer group in another case", ucserver("SALES"), 0, nothing},
-		{"a blank at its end in UCServer", ucserver("Works council"), directory.NoGroup, group("Works council ")},
+		{"a blank at its end in UCServer", ucserver("works council"), 0, nothing},
+		{"a hyphen", ucserver("Works-council"), directory.NoGroup, group("Works council ")},
 		{"a slip", ucserver("Suport"), directory.NoGroup, group("Support")},
 		{"a person's name", ucserver("ada@contoso.com"), directory.NoGroup, person("ada@contoso.com")},
 		{"nothing like it", ucserver("Board"), directory.NoGroup, nothing},

@@ -17,7 +17,8 @@
 // and a pilot stands in for users, groups and everyone, which may be prepared
 // meanwhile and take effect when the pilot ends.
 //
-// Groups are UCServer's, by name without regard to case, or Entra's, by object id.
+// Groups are UCServer's, by name without regard to case and to blanks at its ends, or
+// Entra's, by object id. People are named in the same way, or by an id.
 // Who is in a group is the caller's to find out, through nested groups as well. A
 // group whose members are not known admits nobody and, where it excludes, excludes
 // everybody: who is in it can't be told. That is for a group that could not be
@@ -148,19 +149,22 @@ func idSet(entries []string) map[string]string {
 }
 
 // Compared is the form in which entries that name people are compared: without regard
-// to case, and a GUID in whatever spelling.
+// to case and to blanks at its ends, and a GUID in whatever spelling.
 func Compared(entry string) string {
 	if account, err := uuid.Parse(entry); err == nil {
 		return account.String()
 	}
-	return strings.ToLower(entry)
+	return Folded(entry)
 }
+
+// Folded is the form in which names of UCServer's groups and of people are compared.
+func Folded(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
 
 func newGroupSet(groups []Group, members Members) groupSet {
 	s := groupSet{ucserver: map[string]string{}}
 	for _, g := range groups {
 		if g.Source == UCServer {
-			s.ucserver[strings.ToLower(g.ID)] = g.ID
+			s.ucserver[Folded(g.ID)] = g.ID
 			if s.first == "" {
 				s.first = g.ID
 			}
@@ -200,7 +204,7 @@ func (s groupSet) of(p Person) (string, bool) {
 		return "", false
 	}
 	for _, name := range p.Groups {
-		if given, in := s.ucserver[strings.ToLower(name)]; in {
+		if given, in := s.ucserver[Folded(name)]; in {
 			return given, true
 		}
 	}
@@ -251,7 +255,7 @@ func named(entries map[string]string, person Person) (string, bool) {
 		return "", false
 	}
 	for _, id := range [...]string{string(person.Account), person.User, person.UPN, person.Name} {
-		if entry, in := entries[strings.ToLower(id)]; in && id != "" {
+		if entry, in := entries[Folded(id)]; in && id != "" {
 			return entry, true
 		}
 	}

@@ -27,7 +27,7 @@ func ucserver(name string) []participation.Group {
 	return []participation.Group{{Source: participation.UCServer, ID: name}}
 }
 
-var ada = participation.Person{Account: "ada", User: "u1", Groups: []string{"Desk", "Hotline"}}
+var ada = participation.Person{Account: "ada", User: "u1", Groups: []string{"Desk", "Hotline", "Reception "}}
 
 func TestOneRuleAlone(t *testing.T) {
 	for _, row := range []struct {
@@ -42,6 +42,7 @@ func TestOneRuleAlone(t *testing.T) {
 		{"another is named", participation.Rules{Users: []string{"bob", ""}}, participation.Decision{Rule: participation.Nobody}},
 		{"in an Entra group", participation.Rules{Groups: entra("sales")}, participation.Decision{TakesPart: true, Rule: participation.InGroup, By: "sales"}},
 		{"in a UCServer group, in another case", participation.Rules{Groups: ucserver("HOTLINE")}, participation.Decision{TakesPart: true, Rule: participation.InGroup, By: "HOTLINE"}},
+		{"in one with a blank at its end in UCServer", participation.Rules{Groups: ucserver("reception")}, participation.Decision{TakesPart: true, Rule: participation.InGroup, By: "reception"}},
 		{"a group's name of the other source", participation.Rules{Groups: ucserver("sales")}, participation.Decision{Rule: participation.Nobody}},
 		{"a deleted group has no members", participation.Rules{Groups: entra("deleted")}, participation.Decision{Rule: participation.Nobody}},
 		{"an unknown group admits nobody", participation.Rules{Groups: entra("unread")}, participation.Decision{Rule: participation.Nobody, By: "unread", Unknown: true}},
