@@ -42,6 +42,8 @@ type credentialForm struct {
 	Tomorrow    string
 	Shared      bool // the registration belongs to whoever hosts the bridge
 	ReadOnly    bool // it may not write
+
+	faults
 }
 
 // Is reports whether a kind is ticked.
@@ -78,7 +80,7 @@ func (f *Function) saveApp(ctx context.Context, who string, form url.Values) (st
 	if text := form.Get("secretEnds"); text != "" {
 		var err error
 		if ends, err = time.Parse(time.DateOnly, text); err != nil {
-			return "", refusal{"The end date is not a date such as 2027-11-26."}
+			return "", refusal{"The end date is not a date such as 2027-11-26.", "secretEnds"}
 		}
 	}
 	switch {
@@ -86,9 +88,13 @@ func (f *Function) saveApp(ctx context.Context, who string, form url.Values) (st
 	case kind == "":
 		kind = settings.SecretInKeyVault
 	case kind != settings.SecretInKeyVault:
-		return "", refusal{"A client secret is entered, but another credential is chosen: choose the client secret, or empty that field."}
+		return "", refusal{"A client secret is entered, but another credential is chosen: choose the client secret, or empty that field.", "clientSecret"}
 	}
-	saved, _, err := f.Editor.Change(ctx, who, -1, func(i *settings.Integration) {
+	version, err := f.unchanged(ctx, "app", form)
+	if err != nil {
+		return "", err
+	}
+	saved, _, err := f.Editor.Change(ctx, who, version, func(i *settings.Integration) {
 		i.Tenant, i.ClientID = form.Get("tenant"), form.Get("clientId")
 		if form.Has("kind") { // boxes that are not ticked are absent
 			i.Registration, i.Profile = registrationOf(form), profileOf(form)
@@ -150,7 +156,7 @@ func (f *Function) storeSecret(ctx context.Context, who, tenant string, value se
 	}
 	err = f.App.SetSecret(ctx, value, ends)
 	if refused, ok := errors.AsType[*appcredential.SecretError](err); ok {
-		return "", refusal{strings.ToUpper(refused.Error()[:1]) + refused.Error()[1:]}
+		return "", refusal{strings.ToUpper(refused.Error()[:1]) + refused.Error()[1:], "clientSecret"}
 	}
 	return done, err
 }

@@ -78,11 +78,11 @@ func TestWhatWasSavedIsNotPraisedWhileItIsRefused(t *testing.T) {
 		want  string
 	}{
 		{"refused", consent.Grant{State: consent.Unverified, Class: aadsts.Tenant, Code: "AADSTS700016", Reason: "the app was not found in this tenant", NextStep: "Check client id and tenant id."},
-			`<p class="notice bad" role="status">The app registration is saved. But it can&#39;t be used yet: The app was not found in this tenant. AADSTS700016 Check client id and tenant id.</p>`},
+			`<p>The app registration is saved. But it can&#39;t be used yet: The app was not found in this tenant (AADSTS700016). Check client id and tenant id.</p>`},
 		{"known, without consent", consent.Grant{State: consent.Required, Class: aadsts.AdminConsent},
-			`<p class="notice ok" role="status">The app registration is saved. Microsoft accepts it. Next: the admin consent.</p>`},
+			`<p class="notice ok" id="notice" role="status">The app registration is saved. Microsoft accepts it. Next: the admin consent.</p>`},
 		{"works", consent.Grant{State: consent.Granted},
-			`<p class="notice ok" role="status">The app registration is saved. Microsoft accepts it.</p>`},
+			`<p class="notice ok" id="notice" role="status">The app registration is saved. Microsoft accepts it.</p>`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := start(t, settings.Overrides{})

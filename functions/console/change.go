@@ -30,8 +30,9 @@ var done = map[string]notice{
 	"used":         {"ok", "It is used again. Its state below says whether it works."},
 }
 
-// refusal is a text that stands on the page instead of the change.
-type refusal struct{ text string }
+// refusal is a text that stands on the page instead of the change; field is the one
+// that it is about, empty for none.
+type refusal struct{ text, field string }
 
 func (e refusal) Error() string { return e.text }
 
@@ -59,8 +60,7 @@ func (f *Function) change(w http.ResponseWriter, r *http.Request, name string) {
 	case "app":
 		flash, err = f.saveApp(ctx, who, form)
 	case "directions":
-		flash = "directions"
-		_, _, err = f.Editor.Change(ctx, who, -1, directionsOf(form))
+		flash, err = "directions", f.edit(ctx, name, form, directionsOf(form))
 	case "credential":
 		result.Token, err = f.credential(ctx, who, form)
 	case "credential/rotate":
@@ -72,7 +72,10 @@ func (f *Function) change(w http.ResponseWriter, r *http.Request, name string) {
 	case "push":
 		flash = "push"
 		var made secret.Text
-		_, made, err = f.Editor.Change(ctx, who, -1, func(i *settings.Integration) { i.PushURL = form.Get("pushUrl") })
+		var version int64
+		if version, err = f.unchanged(ctx, name, form); err == nil {
+			_, made, err = f.Editor.Change(ctx, who, version, func(i *settings.Integration) { i.PushURL = form.Get("pushUrl") })
+		}
 		result.PushSecret = made.Reveal()
 	case "push/secret":
 		var made secret.Text
@@ -108,6 +111,15 @@ func (f *Function) change(w http.ResponseWriter, r *http.Request, name string) {
 	}
 }
 
+// edit changes the settings that a form shows.
+func (f *Function) edit(ctx context.Context, step string, form url.Values, edit func(*settings.Integration)) error {
+	version, err := f.unchanged(ctx, step, form)
+	if err == nil {
+		_, _, err = f.Editor.Change(ctx, access.AdministratorFrom(ctx), version, edit)
+	}
+	return err
+}
+
 // directionsOf applies the form of step 3: boxes that are not ticked are absent.
 func directionsOf(form url.Values) func(*settings.Integration) {
 	of := func(name string) settings.Participation { return settings.By(posted(name, form)) }
@@ -136,7 +148,7 @@ func (f *Function) credential(ctx context.Context, who string, form url.Values) 
 	}
 	name := strings.TrimSpace(form.Get("name"))
 	if err := access.ValidateRequest(name, scopes); err != nil {
-		return token{}, refusal{labelled(strings.ReplaceAll(err.Error(), "\n", "; "))}
+		return token{}, &integration.InvalidError{Faults: err}
 	}
 	c, value, err := rotated(f.Credentials.Create(ctx, who, name, scopes))
 	return token{c.Name, value}, err
@@ -152,27 +164,37 @@ func (f *Function) resume(ctx context.Context) error {
 
 // refuse shows the page with what stands against the change, and what to do.
 func (f *Function) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	text, code := "", http.StatusUnprocessableEntity
+	text, code := f.explain(r.Context(), err)
+	f.home(w, r, code, shown{Notice: notice{"bad", text}, Kept: r.PostForm, Faults: faultsOf(err)})
+}
+
+// stale is what a form is told that shows settings which are not in force any more.
+const stale = "Nothing was saved: since this page was loaded, these settings were changed in another tab, by somebody else or by a program. " +
+	"Your entries still stand in the form. Load the page anew to see what is in force, or save again to replace it."
+
+// explain says what stands against a change, and what to do.
+func (f *Function) explain(ctx context.Context, err error) (text string, code int) {
+	code = http.StatusUnprocessableEntity
 	_, unset := errors.AsType[*consent.UnsetError](err)
 	own, isOwn := errors.AsType[refusal](err)
 	switch {
 	case isOwn:
-		text = own.text
+		return own.text, code
 	case unset:
-		text = err.Error()
+		return err.Error(), code
 	case errors.Is(err, access.ErrUnknown):
-		text = "There is no such credential any more."
+		return "There is no such credential any more.", code
 	case errors.Is(err, access.ErrNoTenant):
-		text = "Save the tenant first (step 1): a credential belongs to a tenant."
-	default:
-		d, expected := integration.Explain(err)
-		if !expected {
-			host.Log(r.Context(), f.Log).Error("console", "error", err.Error())
-		}
-		if _, invalid := errors.AsType[*integration.InvalidError](err); invalid {
-			d.Detail = labelled(d.Detail)
-		}
-		text, code = d.Title+". "+d.Detail+". "+d.NextStep, d.Status
+		return "Save the tenant first (step 1): a credential belongs to a tenant.", code
+	case errors.Is(err, access.ErrRace):
+		return stale, http.StatusPreconditionFailed
 	}
-	f.home(w, r, code, shown{Notice: notice{"bad", strings.ReplaceAll(text, "..", ".")}, Kept: r.PostForm})
+	d, expected := integration.Explain(err)
+	if !expected {
+		host.Log(ctx, f.Log).Error("console", "error", err.Error())
+	}
+	if _, invalid := errors.AsType[*integration.InvalidError](err); invalid {
+		d.Detail = labelled(d.Detail)
+	}
+	return strings.ReplaceAll(d.Title+". "+d.Detail+". "+d.NextStep, "..", "."), d.Status
 }

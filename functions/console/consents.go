@@ -178,10 +178,18 @@ func (v view) Accepted(n notice) notice {
 		case g.Class == aadsts.AdminConsent:
 			return notice{n.Tone, n.Text + " Microsoft accepts it. Next: the admin consent."}
 		case g.Reason != "":
-			return notice{"bad", n.Text + " But it can't be used yet: " + strings.TrimSpace(page.Sentence(g.Reason)+" "+g.Code) + " " + g.NextStep}
+			return notice{"bad", n.Text + " But it can't be used yet: " + page.Sentence(withCode(g.Reason, g.Code)) + " " + g.NextStep}
 		}
 	}
 	return n
+}
+
+// withCode adds the vendor's code to a reason that does not name it.
+func withCode(reason, code string) string {
+	if code == "" || strings.Contains(reason, code) {
+		return reason
+	}
+	return strings.TrimSuffix(reason, ".") + " (" + code + ")"
 }
 
 // past is one change of state.
@@ -279,11 +287,11 @@ func consequence(stored []consent.Grant, without consent.Grant) string {
 func (f *Function) disconnect(ctx context.Context, who string, form url.Values) error {
 	kind, ok := consent.ParseKind(form.Get("kind"))
 	if !ok {
-		return refusal{"There is no such consent."}
+		return refusal{text: "There is no such consent."}
 	}
 	err := f.Grants.Disconnect(ctx, who, kind, form.Get("account"))
 	if errors.Is(err, consent.ErrNoGrant) {
-		return refusal{"There is no such consent, or it is disconnected already."}
+		return refusal{text: "There is no such consent, or it is disconnected already."}
 	}
 	return err
 }

@@ -97,7 +97,8 @@ type Function struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 
-	made atomic.Bool // the set-up code is known to exist
+	made   atomic.Bool // the set-up code is known to exist
+	strays strays
 }
 
 // ServeHTTP serves every page under console.

@@ -489,7 +489,7 @@ func TestStep3SwitchesOptInsAndShowsHowWritingStands(t *testing.T) {
 	w.register()
 	page := w.get("/api/console").Body.String()
 	for _, name := range []string{"ringing", "wrapUp", "appointment", "doNotDisturb", "onlySignedIn"} {
-		if box := regexp.MustCompile(`<input type="checkbox" name="` + name + `"[^>]*>`).FindString(page); box == "" || strings.Contains(box, "checked") {
+		if box := regexp.MustCompile(`<input type="checkbox" id="` + name + `" name="` + name + `"[^>]*>`).FindString(page); box == "" || strings.Contains(box, "checked") {
 			t.Errorf("the box %s is not there, or ticked from the first day: %q", name, box)
 		}
 	}

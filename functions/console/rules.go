@@ -1,6 +1,7 @@
 package console
 
 import (
+	_ "embed"
 	"net/url"
 	"strings"
 
@@ -9,6 +10,9 @@ import (
 	"procallteams/internal/matching/participation"
 	"procallteams/internal/settings"
 )
+
+//go:embed directions.html
+var directionsText string
 
 // Fields of the rules of one direction, each a list with an entry on each line.
 // Their names in the form are the direction's, a full stop, and this one.
@@ -26,9 +30,37 @@ type rulesForm struct {
 	Everyone    bool
 	Open        bool // there are rules beside everyone and nobody
 	Lists       []ruleList
+	// Idle counts the entries that concern nobody; Untold says why that is not known.
+	Idle   int
+	Untold string
+
+	rules participation.Rules
 }
 
-type ruleList struct{ Name, Title, Hint, Text string }
+// ruleList is one field of the rules. Strays says of each entry that concerns nobody
+// why, and what to do.
+type ruleList struct {
+	Name, Title, Hint, Text string
+	Strays                  []string
+}
+
+// HintID and StraysID are the ids of what stands below the field; empty for nothing.
+func (l ruleList) HintID() string {
+	if l.Hint == "" {
+		return ""
+	}
+	return l.Name + ".hint"
+}
+
+func (l ruleList) StraysID() string {
+	if l.Strays == nil {
+		return ""
+	}
+	return l.Name + ".strays"
+}
+
+// Rows is how many lines the field shows: all of them, to a point.
+func (l ruleList) Rows() int { return min(max(2, 1+strings.Count(l.Text, "\n")), 10) }
 
 const groupsHint = "A UCServer group by its name; an Entra group by its object id."
 
@@ -41,13 +73,13 @@ func rulesOf(name, title string, stored settings.Participation, kept url.Values)
 	if kept.Get("step") == "directions" {
 		rules = posted(name, kept)
 	}
-	f := rulesForm{Name: name, Title: title, Everyone: rules.Everyone}
+	f := rulesForm{Name: name, Title: title, Everyone: rules.Everyone, rules: rules}
 	for _, l := range []ruleList{
-		{fieldGroups, "Groups", groupsHint, groupLines(rules.Groups)},
-		{fieldUsers, "People", peopleHint, strings.Join(rules.Users, "\n")},
-		{fieldExcludedGroups, "Groups that are excluded", "An exclusion always wins.", groupLines(rules.ExcludedGroups)},
-		{fieldExcludedUsers, "People who are excluded", peopleHint, strings.Join(rules.ExcludedUsers, "\n")},
-		{fieldPilot, "Pilot groups", "While there are any, their members take part and nobody else, whatever stands above.", groupLines(rules.Pilot)},
+		{Name: fieldGroups, Title: "Groups", Hint: groupsHint, Text: groupLines(rules.Groups)},
+		{Name: fieldUsers, Title: "People", Hint: peopleHint, Text: strings.Join(rules.Users, "\n")},
+		{Name: fieldExcludedGroups, Title: "Groups that are excluded", Hint: "An exclusion always wins.", Text: groupLines(rules.ExcludedGroups)},
+		{Name: fieldExcludedUsers, Title: "People who are excluded", Hint: peopleHint, Text: strings.Join(rules.ExcludedUsers, "\n")},
+		{Name: fieldPilot, Title: "Pilot groups", Hint: "While there are any, their members take part and nobody else, whatever stands above.", Text: groupLines(rules.Pilot)},
 	} {
 		f.Open = f.Open || l.Text != ""
 		l.Name = name + "." + l.Name

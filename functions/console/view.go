@@ -26,7 +26,7 @@ import (
 //go:embed console.html
 var text string
 
-var texts = page.Parse("console", text+peopleText+lookupText+checkText+appText+consentsText)
+var texts = page.Parse("console", text+peopleText+lookupText+checkText+appText+consentsText+directionsText)
 
 // notice is one sentence at the top; Tone is ok, wait, bad or empty for none.
 type notice struct{ Tone, Text string }
@@ -38,6 +38,8 @@ type shown struct {
 	PushSecret string
 	// Kept is the refused form, so that nothing must be typed again.
 	Kept url.Values
+	// Faults are of fields in it.
+	Faults faults
 }
 
 // made reports whether there is something that a redirect would lose.
@@ -115,7 +117,8 @@ type view struct {
 	Tenant                 string // as typed, when it was refused
 	ClientID               string
 	PushURL                string
-	HasSecret              bool // a client secret comes from an app setting
+	Name                   string // of the credential that was refused
+	HasSecret              bool   // a client secret comes from an app setting
 	Credential             credentialForm
 	Ticked                 map[string]bool
 	Rules                  []rulesForm
@@ -145,12 +148,17 @@ func (f *Function) home(w http.ResponseWriter, r *http.Request, code int, s show
 		return
 	}
 	v := f.view(state, machines, s)
+	f.tell(r.Context(), state.Settings.Tenant, v.Rules)
 	v.Credential = f.credentialForm(r.Context(), state, s.Kept)
+	v.Credential.faults = s.Faults
 	if name := r.URL.Query().Get("done"); name == "app" || name == "secret" {
 		v.Notice = v.Accepted(v.Notice)
 	}
+	if saved := v.Idle(); saved != "" && v.Notice == done["directions"] {
+		v.Notice = notice{"wait", "Saved. " + saved + " See step 3."}
+	}
 	v.Lang = aadsts.Preferred(r.Header.Get("Accept-Language")).String()
-	p := page.Page{Title: "Teams and ProCall", User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "home", v)}
+	p := page.Page{Title: "Teams and ProCall", Refused: code >= http.StatusBadRequest, User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "home", v)}
 	if !s.made() && s.Notice.Tone != "bad" {
 		p.Refresh = refresh(v)
 	}
@@ -190,14 +198,10 @@ func (f *Function) view(state report.State, machines []access.Credential, s show
 	for _, name := range state.Fixed {
 		v.AppFixed[name] = true
 	}
-	keep := func(field *string, name string) {
-		if s.Kept.Has(name) {
-			*field = s.Kept.Get(name)
-		}
-	}
-	keep(&v.Tenant, "tenant")
-	keep(&v.ClientID, "clientId")
-	keep(&v.PushURL, "pushUrl")
+	keep(s.Kept, &v.Tenant, "tenant")
+	keep(s.Kept, &v.ClientID, "clientId")
+	keep(s.Kept, &v.PushURL, "pushUrl")
+	keep(s.Kept, &v.Name, "name")
 	directions := health.Directions(now, state.Input)
 	v.Overall, v.Read = health.Overall(directions), directions[0]
 	v.Directions = []direction{{directions[0], "Teams to ProCall"}, {directions[1], "ProCall to Teams"}}
@@ -223,6 +227,9 @@ type options struct {
 }
 
 type box struct{ Name, Title, Text string }
+
+// HintID is the id of its explanation.
+func (b box) HintID() string { return b.Name + ".hint" }
 
 var allOptions = []options{{"ProCall to Teams also writes", []box{
 	{"ringing", "Ringing", "A call that rings shows as “In a call”, before anybody answers it."},
@@ -333,5 +340,17 @@ func (v view) Coarse(t time.Time) string {
 // At is a moment, for details.
 func (v view) At(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// HasScope reports whether a box is ticked at first.
-func (v view) HasScope(s access.Scope) bool { return s == access.Read }
+// HasScope reports whether a box is ticked: at first, or as it was when the form was
+// refused.
+func (v view) HasScope(s access.Scope) bool {
+	if v.Kept.Has("name") {
+		return slices.Contains(v.Kept["scope"], string(s))
+	}
+	return s == access.Read
+}
+
+// Field is what stands around one field.
+func (v view) Field(id string, hints ...string) field { return v.Faults.Field(id, hints...) }
+
+// Seen is what a form sends along.
+func (v view) Seen(step string) string { return seenOf(step, v.State.Settings) }

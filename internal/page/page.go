@@ -36,6 +36,9 @@ type Page struct {
 	Title string
 	// Body is the content of <main>, already escaped by html/template.
 	Body template.HTML
+	// Refused says that what was asked for was not done: the title begins with it, which
+	// is what a screen reader says first.
+	Refused bool
 	// User is who is signed in, shown at the top with a way out. Empty for none.
 	User string
 	// AutoSubmit posts the first form on the page when scripts are allowed; the
@@ -79,7 +82,7 @@ func Render(w http.ResponseWriter, status int, p Page) {
 	}
 	var body bytes.Buffer
 	err := layout.Execute(&body, map[string]any{
-		"Title": p.Title, "Body": p.Body, "User": p.User,
+		"Title": p.Title, "Body": p.Body, "User": p.User, "Refused": p.Refused,
 		"Style": template.CSS(style), "Script": template.JS(script),
 		"Refresh": int(p.Refresh / time.Second),
 	})

@@ -228,8 +228,8 @@ func (i Integration) Validate() error {
 		id, err := uuid.Parse(s)
 		return s == "" || err == nil && id.String() == s
 	}
-	fault(!isGUID(i.Tenant), "tenant: not a GUID in lower case")
-	fault(!isGUID(i.ClientID), "clientId: not a GUID in lower case")
+	fault(!isGUID(i.Tenant), "tenant: not a GUID such as 8b1f4a8e-0000-4000-8000-00000000000a")
+	fault(!isGUID(i.ClientID), "clientId: not a GUID such as c0ffee00-0000-4000-8000-000000000001")
 	oneOf(fault, "credential", i.Credential, Federated, CertificateInKeyVault, SecretInKeyVault)
 	oneOf(fault, "registration", i.Registration, OwnRegistration, SharedRegistration)
 	oneOf(fault, "profile", i.Profile, FullProfile, ReadOnlyProfile)
