@@ -113,6 +113,8 @@ func explained(s directory.Stray) string {
 	case directory.GroupDeleted:
 		if s.Near.Name != "" {
 			text = fmt.Sprintf("“%s” is no group but the account %s: write it among the people.", s.Entry, s.Near.Name)
+		} else if s.List == fieldExcludedGroups {
+			text += " Whom it excluded stays excluded."
 		}
 	case directory.NoPerson, directory.NoGroup:
 		text += resembles(s)

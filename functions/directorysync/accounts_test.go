@@ -194,7 +194,6 @@ func TestALinkThatIsNotAcceptedAnyMoreLosesNobodyMeanwhile(t *testing.T) {
 func TestADraftWhoseLinkIsNotAcceptedIsBegunAnew(t *testing.T) {
 	w := newWorld(t)
 	w.entra.AddMembers(20)
-	fault := w.entra.Inject(simulated.Fault{Kind: simulated.Throttle, Path: "skiptoken", RetryAfter: 1})
 	pages := 0
 	w.entra.OnRequest(func(string) {
 		if pages++; pages == 3 {
@@ -202,7 +201,6 @@ func TestADraftWhoseLinkIsNotAcceptedIsBegunAnew(t *testing.T) {
 		}
 	})
 	w.minute()
-	w.entra.Clear(fault)
 	if w.look().Accounts.Draft.Blob == "" {
 		t.Fatal("there is no draft")
 	}

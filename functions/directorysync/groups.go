@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"procallteams/internal/consent"
 	"procallteams/internal/directory"
@@ -16,8 +17,8 @@ import (
 )
 
 // groups reads who is in the Entra groups that the rules name: those that are not
-// known yet, and every ten minutes all of them. One that was deleted has no members;
-// one that can't be read keeps those that it had.
+// known yet, and every ten minutes all of them. One that can't be read keeps the
+// members that it had, and so does one that is missing, until it counts as deleted.
 func (r *run) groups(ctx, asking context.Context) error {
 	ids := r.settings.EntraGroups()
 	set, due := setOf(ids), len(ids) > 0 && r.start.Sub(r.ref.GroupsAt) >= groupsEvery
@@ -48,6 +49,7 @@ func (r *run) groups(ctx, asking context.Context) error {
 	if !maps.EqualFunc(groups, before.Groups, directory.Members.Equal) {
 		r.fresh = &directory.Accounts{People: before.People, Groups: groups}
 	}
+	r.next.Absent = directory.AbsentOf(groups)
 	return failure
 }
 
@@ -84,13 +86,44 @@ func (r *run) members(asking context.Context, ids []string, before map[string]di
 			continue
 		}
 		group, err := r.group(asking, id)
-		if err != nil {
+		_, missing := errors.AsType[*graph.NoGroupError](err)
+		switch {
+		case missing, err == nil && comesBack(known, group):
+			groups[id] = r.missing(known, ok)
+			r.tellMissing(id, known, groups[id])
+		case err != nil:
 			failure = err
-			continue
+		default:
+			groups[id] = group
 		}
-		groups[id] = group
 	}
 	return groups, failure
+}
+
+// comesBack reports whether a group that was missing was found without the members that
+// it had: those of one that was restored come a while after it.
+func comesBack(known, found directory.Members) bool {
+	return !known.Missing.IsZero() && !known.Deleted && len(known.Accounts) > 0 && len(found.Accounts) == 0
+}
+
+// missing is what counts of a group that Entra does not have: what was known of it, for
+// a day. One that was never known has no members.
+func (r *run) missing(known directory.Members, ok bool) directory.Members {
+	if known.Missing.IsZero() {
+		known.Missing = r.start.UTC().Truncate(time.Minute)
+	}
+	known.Deleted = known.Deleted || !ok || r.start.Sub(known.Missing) >= directory.GoneAfter
+	return known
+}
+
+// tellMissing logs what became of a group, once.
+func (r *run) tellMissing(id string, before, after directory.Members) {
+	switch {
+	case after.Deleted && !before.Deleted:
+		r.log.Warn("group does not exist", "group", id, "since", after.Missing)
+	case before.Missing.IsZero() && !after.Deleted:
+		r.log.Warn("group is missing; who was in it stays for now", "group", id)
+	}
 }
 
 // group reads one group.
@@ -104,9 +137,6 @@ func (r *run) group(asking context.Context, id string) (directory.Members, error
 			}
 			members = append(members, user)
 		}
-	}
-	if _, gone := errors.AsType[*graph.NoGroupError](err); gone {
-		return directory.Members{Deleted: true}, nil
 	}
 	if err != nil {
 		return directory.Members{}, err

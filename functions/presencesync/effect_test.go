@@ -72,9 +72,13 @@ func TestAnEditTakesEffectAtTheNextSync(t *testing.T) {
 			o.reads(participation.Rules{Pilot: []participation.Group{{Source: participation.Entra, ID: sales.ID}}})
 		}, nil},
 		{"its members become known", func() { o.reread() }, []string{"bob@contoso.com removed:disabled", "ada Busy/InACall teams"}},
-		{"it is deleted", func() {
+		{"it is deleted, which may be a mistake", func() {
 			o.teams.RemoveGroup(sales.ID)
 			o.now = o.now.Add(11 * time.Minute)
+			o.reread()
+		}, nil},
+		{"a day later it is not", func() {
+			o.now = o.now.Add(directory.GoneAfter)
 			o.reread()
 		}, []string{"ada removed:disabled"}},
 		{"nobody", func() { o.reads(participation.Rules{}) }, nil},

@@ -240,7 +240,7 @@ func (r *run) readAccounts(ctx context.Context, token consent.Token) error {
 	}
 	accounts, read := directory.NewAccounts(people, nil), directory.AccountsRef{At: at.UTC(), Basic: detail == graph.MatchingBasic, Link: link, Swept: r.now.Accounts.Swept}
 	if before, err := r.Storage.Accounts(ctx, r.now.Accounts); err == nil { // who is in groups stays known
-		accounts.Groups, read.GroupsAt, read.GroupsOf = before.Groups, r.now.Accounts.GroupsAt, r.now.Accounts.GroupsOf
+		accounts.Groups, read.GroupsAt, read.GroupsOf, read.Absent = before.Groups, r.now.Accounts.GroupsAt, r.now.Accounts.GroupsOf, r.now.Accounts.Absent
 	}
 	ref, err := r.Storage.PutAccounts(ctx, r.tenant.id, r.now.Accounts, accounts, read)
 	if err != nil {

@@ -24,8 +24,42 @@ type Accounts struct {
 // Members are the accounts in an Entra group and in the groups in it.
 type Members struct {
 	Name     string            // display name; may be empty
-	Accounts []presence.UserID // in order
-	Deleted  bool              // the tenant has no such group, so nobody is in it
+	Accounts []presence.UserID // in order; those known last, when there is no such group
+	// Missing is since when the tenant has no such group, to the minute; zero while it
+	// has. Deleted says that this is so for [GoneAfter], or that its members were never
+	// known: it admits nobody any more.
+	Missing time.Time
+	Deleted bool
+}
+
+// GoneAfter is for how long Entra has to say that it has no such group before the group
+// counts as deleted: one may be deleted by mistake and restored, and an answer may be
+// wrong while Entra copies what was changed to its data centres.
+const GoneAfter = 24 * time.Hour
+
+// Absent are the groups of the rules that the tenant does not have: the one that is
+// missing longest, and how many others there are. The zero one means none.
+type Absent struct {
+	Group   string    `json:"group,omitempty"` // object id
+	Since   time.Time `json:"since,omitzero"`
+	Deleted bool      `json:"deleted,omitempty"` // as of [Members]
+	Others  int       `json:"others,omitempty"`
+}
+
+// AbsentOf finds the groups that are missing.
+func AbsentOf(groups map[string]Members) (absent Absent) {
+	for _, id := range slices.Sorted(maps.Keys(groups)) {
+		group := groups[id]
+		switch {
+		case group.Missing.IsZero():
+			continue
+		case absent.Group == "" || group.Missing.Before(absent.Since):
+			absent.Group, absent.Since, absent.Deleted = id, group.Missing, group.Deleted
+		}
+		absent.Others++
+	}
+	absent.Others = max(0, absent.Others-1)
+	return absent
 }
 
 // NewAccounts puts accounts in order. Of entries with the same id the last counts.
@@ -64,7 +98,7 @@ func equalAccounts(a, b matching.Account) bool {
 
 // Equal reports whether both say the same.
 func (m Members) Equal(other Members) bool {
-	return m.Name == other.Name && m.Deleted == other.Deleted && slices.Equal(m.Accounts, other.Accounts)
+	return m.Name == other.Name && m.Missing.Equal(other.Missing) && m.Deleted == other.Deleted && slices.Equal(m.Accounts, other.Accounts)
 }
 
 // Find returns the account with this id.
@@ -112,6 +146,7 @@ type AccountsRef struct {
 	// groups apart: it is that of those whose members are all known.
 	GroupsAt time.Time `json:"groupsAt,omitzero"`
 	GroupsOf string    `json:"groupsOf,omitempty"`
+	Absent   Absent    `json:"absent,omitzero"`
 	// Draft is a reading from the start that is not complete yet.
 	Draft Draft `json:"draft,omitzero"`
 	// Error says why nothing could be read, and since when; empty after a success.

@@ -115,13 +115,15 @@ type compiler struct {
 	decisions   map[participation.Decision]*participation.Decision
 }
 
-func (c *compiler) members(group string) (map[presence.UserID]struct{}, bool) {
+// members are those of an Entra group. One that was deleted admits nobody any more, but
+// nobody is admitted because of that either: whom it excluded stays excluded.
+func (c *compiler) members(group string, excludes bool) (map[presence.UserID]struct{}, bool) {
 	known, ok := c.accounts.Groups[strings.ToLower(group)]
 	if !ok {
 		return nil, false
 	}
 	members := make(map[presence.UserID]struct{}, len(known.Accounts))
-	if !known.Deleted {
+	if excludes || !known.Deleted {
 		for _, id := range known.Accounts {
 			members[id] = struct{}{}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -89,6 +90,9 @@ func TestWithoutUCServersUsersTheNameIsTheListsOrTheUPN(t *testing.T) {
 	}
 }
 
+// vanished is when a group of [company] went missing.
+var vanished = time.Date(2026, 11, 25, 12, 30, 0, 0, time.UTC)
+
 // company is a tenant with somebody of every kind.
 func company() (*directory.Accounts, *directory.Users) {
 	return directory.NewAccounts([]matching.Account{
@@ -101,7 +105,9 @@ func company() (*directory.Accounts, *directory.Users) {
 			{ID: "a7", UPN: "nobody@contoso.com"},
 		}, map[string]directory.Members{
 			"11111111-0000-4000-8000-000000000001": {Name: "Sales", Accounts: []presence.UserID{"a1", "a4"}},
-			"11111111-0000-4000-8000-000000000002": {Name: "gone", Accounts: []presence.UserID{"a2"}, Deleted: true},
+			"11111111-0000-4000-8000-000000000002": {Name: "gone", Accounts: []presence.UserID{"a2"}, Missing: vanished, Deleted: true},
+			"11111111-0000-4000-8000-000000000005": {Name: "missing", Accounts: []presence.UserID{"a3"}, Missing: vanished.Add(time.Hour)},
+			"11111111-0000-4000-8000-000000000006": {Deleted: true}, // as an earlier version stored it
 		}), directory.NewUsers([]matching.User{
 			{ID: "u3", Name: "cleo", UPN: "CLEO@contoso.com", Groups: []string{"Support"}},
 			{ID: "u1", Name: "ada", UPN: "ada@contoso.com", Groups: []string{"sales", "Staff"}},
@@ -121,7 +127,7 @@ func TestWhoIsMatchedTakesPartByTheRulesOfEachDirection(t *testing.T) {
 	d, report := directory.Compile(accounts, users, matching.List{}, reading, writing)
 	wantPeople(t, d,
 		"a1 ada@contoso.com=ada/u1 p upn read:true,group,11111111-0000-4000-8000-000000000001 write:false,excludedUser,u1",
-		"a2 bob@contoso.com=bob/u2 p mail read:false,nobody, write:true,everyone,",
+		"a2 bob@contoso.com=bob/u2 n mail read:false,nobody, write:false,excludedGroup,11111111-0000-4000-8000-000000000002",
 		"a3 cleo@contoso.com=cleo/u3 p upn read:true,group,support write:true,everyone,",
 		"a4 dan@contoso.com=dan/u4 d ",
 		"a5 twin1@contoso.com=twin/u5 a ",
@@ -134,6 +140,33 @@ func TestWhoIsMatchedTakesPartByTheRulesOfEachDirection(t *testing.T) {
 	d, _ = directory.Compile(accounts, users, matching.List{}, nobody, participation.Rules{Pilot: []participation.Group{{Source: participation.Entra, ID: "99999999-0000-4000-8000-000000000009"}}})
 	if got, want := told(d.People[0]), "a1 ada@contoso.com=ada/u1 n upn read:false,nobody, write:false,pilot,99999999-0000-4000-8000-000000000009?"; got != want {
 		t.Errorf("nobody is known to be in the pilot: %s; want %s", got, want)
+	}
+}
+
+func TestAGroupThatVanishesAdmitsUntilItCountsAsDeletedAndExcludesFurther(t *testing.T) {
+	accounts, users := company()
+	gone := []participation.Group{{Source: participation.Entra, ID: "11111111-0000-4000-8000-000000000002"}}
+	missing := []participation.Group{{Source: participation.Entra, ID: "11111111-0000-4000-8000-000000000005"}}
+	for _, row := range []struct {
+		name      string
+		rules     participation.Rules
+		bob, cleo bool // in the one that is gone, in the one that is missing
+	}{
+		{"deleted, it admits nobody", participation.Rules{Groups: gone}, false, false},
+		{"deleted, its pilot has nobody", participation.Rules{Everyone: true, Pilot: gone}, false, false},
+		{"deleted, it excludes whom it did", participation.Rules{Everyone: true, ExcludedGroups: gone}, false, true},
+		{"missing, it admits", participation.Rules{Groups: missing}, false, true},
+		{"missing, its pilot goes on", participation.Rules{Everyone: true, Pilot: missing}, false, true},
+		{"missing, it excludes", participation.Rules{Everyone: true, ExcludedGroups: missing}, true, false},
+	} {
+		d, _ := directory.Compile(accounts, users, matching.List{}, row.rules, nobody)
+		if bob, cleo := d.People[1].Reads, d.People[2].Reads; bob != row.bob || cleo != row.cleo {
+			t.Errorf("%s: bob %t, cleo %t; want %t, %t", row.name, bob, cleo, row.bob, row.cleo)
+		}
+	}
+	want := directory.Absent{Group: gone[0].ID, Since: vanished, Deleted: true, Others: 1}
+	if got := directory.AbsentOf(accounts.Groups); got != want {
+		t.Errorf("AbsentOf() = %+v; want %+v", got, want)
 	}
 }
 

@@ -3,6 +3,7 @@ package directory
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"procallteams/internal/matching"
 	"procallteams/internal/matching/participation"
@@ -134,7 +135,7 @@ func (a *Accounts) Encode() ([]byte, error) {
 		p.text(id)
 		p.text(group.Name)
 		packTexts(p, group.Accounts)
-		p.flag(group.Deleted)
+		p.number(group.absence())
 	}
 	return p.done()
 }
@@ -161,9 +162,32 @@ func DecodeAccounts(packed []byte) (*Accounts, error) {
 	a.Groups = map[string]Members{}
 	for range u.count() {
 		id := u.text()
-		a.Groups[id] = Members{Name: u.text(), Accounts: unpackTexts[presence.UserID](u), Deleted: u.flag()}
+		group := Members{Name: u.text(), Accounts: unpackTexts[presence.UserID](u)}
+		group.setAbsence(u.number())
+		a.Groups[id] = group
 	}
 	return a, u.end()
+}
+
+// absence is Missing and Deleted in the stored form: minutes since 1970, twice, and one
+// more when it is deleted. A 1 alone is an earlier version's, which did not store since
+// when.
+func (m Members) absence() int {
+	stored := 0
+	if !m.Missing.IsZero() {
+		stored = 2 * int(m.Missing.Unix()/60)
+	}
+	if m.Deleted {
+		stored++
+	}
+	return stored
+}
+
+func (m *Members) setAbsence(stored int) {
+	m.Deleted = stored%2 == 1
+	if stored > 1 {
+		m.Missing = time.Unix(60*int64(stored/2), 0).UTC()
+	}
 }
 
 // Encode returns the stored form.

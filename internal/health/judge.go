@@ -7,6 +7,7 @@ import (
 
 	"procallteams/internal/calls"
 	"procallteams/internal/consent"
+	"procallteams/internal/directory"
 	"procallteams/internal/session"
 	"procallteams/internal/settings"
 )
@@ -37,6 +38,7 @@ const (
 	ReporterSilent       Code = "reporter-silent"
 	ReporterListNeeded   Code = "reporter-list-needed"
 	DirectoryUnread      Code = "directory-unread"
+	GroupMissing         Code = "group-missing"
 	NobodyPolls          Code = "nobody-polls"
 	PoisonMessages       Code = "poison-messages"
 )
@@ -80,8 +82,10 @@ type Input struct {
 	// empty when they can; UnreadSince is since when.
 	Unread      string
 	UnreadSince time.Time
-	Interval    time.Duration // of the schedule
-	Push        *Push         // nil when nothing is pushed
+	// Absent are the Entra groups of the rules that Entra does not have.
+	Absent   directory.Absent
+	Interval time.Duration // of the schedule
+	Push     *Push         // nil when nothing is pushed
 	// Reporters say who is on the phone; Writer is how writing that to Teams stands.
 	Reporters calls.Reporters
 	Writer    session.Writer
@@ -150,6 +154,9 @@ func Assess(now time.Time, in Input) []Finding {
 	if f, ok := following(now, in); ok {
 		add(f)
 	}
+	if f, ok := missing(now, in); ok {
+		add(f)
+	}
 	if f, ok := taking(now, in); ok {
 		add(f)
 	}
@@ -180,23 +187,6 @@ func Assess(now time.Time, in Input) []Finding {
 		return 1
 	})
 	return found
-}
-
-// unreadAfter is how long the directory may stay unread before that is told: it changes
-// slowly, and Graph asks for pauses.
-const unreadAfter = 5 * time.Minute
-
-// following judges whether changes in Entra are still heard of. What is known goes on
-// meanwhile, so it is a note. Without a consent that is told already.
-func following(now time.Time, in Input) (Finding, bool) {
-	_, allowed := consent.Carrier(in.Grants, consent.Reading)
-	if !allowed || in.Unread == "" || in.Settings.Paused || now.Sub(in.UnreadSince) <= unreadAfter {
-		return Finding{}, false
-	}
-	return Finding{
-		Code: DirectoryUnread, Title: "Changes of accounts or groups are not read from Entra", Detail: in.Unread, Since: in.UnreadSince,
-		NextStep: "Give the app registration the permission that is named, with admin consent, if one is; else see whether it passes. What was known before stays in use; a group that was never read admits nobody.", Who: "administrator",
-	}, true
 }
 
 // reading judges the direction from Teams to ProCall: the cause before its

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"procallteams/internal/consent"
+	"procallteams/internal/directory"
 	"procallteams/internal/health"
 	"procallteams/internal/settings"
 )
@@ -68,6 +69,12 @@ func TestWhatIsFoundAndHowItIsShown(t *testing.T) {
 		}, nil, false, health.Working},
 		{"a group can't be read", func(in *health.Input) { in.Unread, in.UnreadSince = "Graph answered 403", ago(time.Hour) }, []health.Code{health.DirectoryUnread}, false, health.Working},
 		{"a group could not be read a moment ago", func(in *health.Input) { in.Unread, in.UnreadSince = "Graph answered 503", ago(time.Minute) }, nil, false, health.Working},
+		{"a group that the rules name is missing", func(in *health.Input) {
+			in.Absent = directory.Absent{Group: "g", Since: ago(time.Hour)}
+		}, []health.Code{health.GroupMissing}, false, health.Working},
+		{"a group was not found once", func(in *health.Input) {
+			in.Absent = directory.Absent{Group: "g", Since: ago(10 * time.Minute)}
+		}, nil, false, health.Working},
 		{"just switched on", func(in *health.Input) { in.Heartbeat = health.Heartbeat{} }, []health.Code{health.NoSync}, true, health.Starting},
 		{"a slow schedule is no fault", func(in *health.Input) {
 			in.Interval = 5 * time.Minute
@@ -167,5 +174,18 @@ func TestStaleNamesTheReason(t *testing.T) {
 				t.Errorf("Stale() = %t, %q; want reason %q", stale, reason, test.want)
 			}
 		})
+	}
+}
+
+func TestAMissingGroupSaysUntilWhenItCounts(t *testing.T) {
+	in := working()
+	in.Absent = directory.Absent{Group: "aaaaaaaa-0000-4000-8000-00000000000a", Since: ago(time.Hour), Others: 2}
+	f := health.Assess(now, in)[0]
+	if f.Detail != "group aaaaaaaa-0000-4000-8000-00000000000a, and 2 more" || !strings.Contains(f.NextStep, "takes part until 2026-11-26T11:00:00Z") {
+		t.Errorf("= %+v", f)
+	}
+	in.Absent.Deleted = true
+	if f := health.Assess(now, in)[0]; strings.Contains(f.NextStep, "until 2026") || !strings.Contains(f.NextStep, "Nobody takes part by it any more") {
+		t.Errorf("= %+v", f)
 	}
 }

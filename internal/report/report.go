@@ -123,7 +123,7 @@ func pollers(credentials []access.Credential) *health.Pollers {
 func InputOf(now storage.Now, current settings.Integration, interval time.Duration) health.Input {
 	in := health.Input{
 		Settings: current, Heartbeat: now.Heartbeat, Grants: now.Grants, Throttled: now.ThrottledUntil, Interval: interval,
-		Reporters: now.Reporters, Writer: now.Writer, Unread: now.Accounts.Error, UnreadSince: now.Accounts.ErrorSince,
+		Reporters: now.Reporters, Writer: now.Writer, Unread: now.Accounts.Error, UnreadSince: now.Accounts.ErrorSince, Absent: now.Accounts.Absent,
 	}
 	if now.Writer.Due > 0 {
 		in.DueSince = now.Writer.DueSince

@@ -25,7 +25,7 @@ func TestTheTableOfTheDocumentationIsTheOrderOfTheRules(t *testing.T) {
 	sales := []participation.Group{{Source: participation.UCServer, ID: "Sales"}}
 	all := participation.Rules{Everyone: true, Groups: sales, Users: []string{"4711"}, Pilot: sales, ExcludedGroups: sales, ExcludedUsers: []string{"4711"}}
 	person := participation.Person{Account: "a", User: "4711", Groups: []string{"sales"}}
-	nobodyKnown := func(string) (map[presence.UserID]struct{}, bool) { return nil, false }
+	nobodyKnown := func(string, bool) (map[presence.UserID]struct{}, bool) { return nil, false }
 	without := []func(*participation.Rules){
 		func(r *participation.Rules) { r.ExcludedUsers = nil }, func(r *participation.Rules) { r.ExcludedGroups = nil },
 		func(r *participation.Rules) { r.Pilot = nil }, func(r *participation.Rules) { r.Users = nil },

@@ -22,8 +22,8 @@
 // Who is in a group is the caller's to find out, through nested groups as well. A
 // group whose members are not known admits nobody and, where it excludes, excludes
 // everybody: who is in it can't be told. That is for a group that could not be
-// read, and for UCServer's groups while its users are not known; a group that was
-// deleted is known, and has no members. No I/O.
+// read, and for UCServer's groups while its users are not known. A group that was
+// deleted is known: it admits nobody. No I/O.
 package participation
 
 import (
@@ -105,8 +105,9 @@ type Decision struct {
 	Unknown bool
 }
 
-// Members are the accounts in an Entra group; false when they are not known.
-type Members func(group string) (map[presence.UserID]struct{}, bool)
+// Members are the accounts in an Entra group; false when they are not known. They may
+// be others for a rule that excludes than for one that admits.
+type Members func(group string, excludes bool) (map[presence.UserID]struct{}, bool)
 
 // Policy is rules made ready for many people. It is not changed after it was made,
 // so it may be shared.
@@ -136,7 +137,7 @@ func NewPolicy(rules Rules, members Members) *Policy {
 	return &Policy{
 		everyone: rules.Everyone,
 		users:    idSet(rules.Users), excludedUsers: idSet(rules.ExcludedUsers),
-		groups: newGroupSet(rules.Groups, members), excluded: newGroupSet(rules.ExcludedGroups, members), pilot: newGroupSet(rules.Pilot, members),
+		groups: newGroupSet(rules.Groups, members, false), excluded: newGroupSet(rules.ExcludedGroups, members, true), pilot: newGroupSet(rules.Pilot, members, false),
 	}
 }
 
@@ -160,7 +161,7 @@ func Compared(entry string) string {
 // Folded is the form in which names of UCServer's groups and of people are compared.
 func Folded(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
 
-func newGroupSet(groups []Group, members Members) groupSet {
+func newGroupSet(groups []Group, members Members, excludes bool) groupSet {
 	s := groupSet{ucserver: map[string]string{}}
 	for _, g := range groups {
 		if g.Source == UCServer {
@@ -170,7 +171,7 @@ func newGroupSet(groups []Group, members Members) groupSet {
 			}
 			continue
 		}
-		known, ok := members(g.ID)
+		known, ok := members(g.ID, excludes)
 		if ok {
 			s.entra = append(s.entra, entraGroup{g.ID, known})
 		} else if s.unread == "" {

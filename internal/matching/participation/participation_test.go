@@ -9,7 +9,7 @@ import (
 )
 
 // members knows the group of Ada and Bob, an empty one, and nothing else.
-func members(group string) (map[presence.UserID]struct{}, bool) {
+func members(group string, _ bool) (map[presence.UserID]struct{}, bool) {
 	switch group {
 	case "sales":
 		return map[presence.UserID]struct{}{"ada": {}, "bob": {}}, true
