@@ -136,6 +136,8 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.welcome(w, r, http.StatusForbidden, notice{"bad", "Your session has ended. Sign in and repeat the change; nothing was changed."})
 	case r.Method == http.MethodPost && f.takes(name):
 		f.take(w, r, name)
+	case r.Method == http.MethodPost && name == "users/remove" && f.TakeUsers != nil:
+		f.removeUsers(w, r)
 	case r.Method == http.MethodPost && name == "lookup" && f.LookUp != nil:
 		f.lookUp(w, r)
 	case r.Method == http.MethodPost && name == "push/authority":

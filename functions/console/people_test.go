@@ -239,6 +239,32 @@ func TestAFileThatIsRefusedSaysWhatToCorrect(t *testing.T) {
 	has(t, w.upload("users", short, nil), "the same is in force already")
 }
 
+func TestTheListOfUsersIsTakenAwayOnThePage(t *testing.T) {
+	w := staffed(t, accounts...)
+	if page := w.get("/api/console/people").Body.String(); strings.Contains(page, "Go back to UPNs") {
+		t.Error("there is no list to take away yet")
+	}
+	w.upload("users", userList, nil)
+	has(t, w.get("/api/console/people"), "Go back to UPNs")
+	if answer := w.post("users/remove", url.Values{}); answer.Code != 400 {
+		t.Errorf("an empty form = %d", answer.Code)
+	}
+	answer := w.post("users/remove", url.Values{"confirm": {""}})
+	if answer.Code != 409 {
+		t.Errorf("without confirmation = %d", answer.Code)
+	}
+	has(t, answer, "The whole list would go", "If it is meant, enter 4 as confirmation")
+	has(t, w.post("users/remove", url.Values{"confirm": {"4"}, "dryRun": {"yes"}}), "4 removed", "Nothing was stored: this was a trial")
+	answer = w.post("users/remove", url.Values{"confirm": {" 4 "}})
+	has(t, answer, "4 removed", "Stored; it takes effect", "users are not known: the name in usermatching.csv")
+	if page := answer.Body.String(); strings.Contains(page, "Go back to UPNs") {
+		t.Error("the list is offered to be taken away once more")
+	}
+	if answer := w.post("users/remove", url.Values{"confirm": {"4"}}); answer.Code != 404 {
+		t.Errorf("once more = %d", answer.Code)
+	}
+}
+
 func TestOnlyAnAdministratorsOwnPageUploads(t *testing.T) {
 	w := staffed(t, accounts...)
 	if answer := w.post("usermatching", url.Values{"once": {"1"}}); answer.Code != 400 {

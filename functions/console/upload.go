@@ -32,6 +32,7 @@ type upload struct {
 	InForce                   string // what is in force now
 	Download                  string // its address
 	Confirms                  bool
+	Removable                 bool // what is in force may be taken away
 }
 
 // offers are the uploads that this bridge takes.
@@ -52,7 +53,7 @@ func (f *Function) offers(all roster) (list []upload) {
 			InForce: "UCServer's users are not known: the name in usermatching.csv, else the UPN, is taken for the UCServer user name."}
 		if all.sent.Blob != "" {
 			u.InForce = fmt.Sprintf("Users in force: %d, since %s.", all.sent.Count, all.sent.At.UTC().Format("2006-01-02 15:04 UTC"))
-			u.Download = "/api/v1/directory?limit=200000"
+			u.Download, u.Removable = "/api/v1/directory?limit=200000", true
 		}
 		list = append(list, u)
 	}
@@ -62,7 +63,8 @@ func (f *Function) offers(all roster) (list []upload) {
 // errForm says that an upload is none of ours.
 var errForm = errors.New("the form did not arrive whole; try again")
 
-// sent is an upload's form: what stands before the file, and the file.
+// sent is an upload's form: what stands before the file, and the file; none where what
+// is in force is to be taken away.
 type sent struct {
 	fields map[string]string
 	file   io.Reader
@@ -113,12 +115,28 @@ func (f *Function) take(w http.ResponseWriter, r *http.Request, name string) {
 		did, err = f.takeUsers(r.Context(), form)
 		explain = directory.Explain
 	}
+	f.tell(w, r, name, did, err, explain)
+}
+
+// removeUsers is the step that takes the list of UCServer's users away.
+func (f *Function) removeUsers(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil || len(r.PostForm) == 0 {
+		f.people(w, r, http.StatusBadRequest, peopleView{Notice: notice{"bad", "Nothing was changed: " + errForm.Error() + "."}})
+		return
+	}
+	fields := map[string]string{"confirm": strings.TrimSpace(r.PostForm.Get("confirm")), "dryRun": r.PostForm.Get("dryRun")}
+	did, err := f.takeUsers(r.Context(), sent{fields: fields})
+	f.tell(w, r, "users/remove", did, err, directory.Explain)
+}
+
+// tell shows the page with what a step did, or why it was refused.
+func (f *Function) tell(w http.ResponseWriter, r *http.Request, name string, did effects, err error, explain func(error) (problem.Details, bool)) {
 	if err != nil {
 		d, expected := explain(err)
 		if !expected {
 			host.Log(r.Context(), f.Log).Error("console", "step", name, "error", err.Error())
 		}
-		f.people(w, r, d.Status, refusedUpload(d))
+		f.people(w, r, d.Status, refusedUpload(name, d))
 		return
 	}
 	host.Log(r.Context(), f.Log).Info("changed on the console", "step", name)
@@ -175,8 +193,12 @@ func (f *Function) takeUsers(ctx context.Context, form sent) (did effects, err e
 	if err != nil {
 		confirm = -1
 	}
+	do := directory.Replace
+	if form.file == nil {
+		do = directory.Remove
+	}
 	receipt, err := f.TakeUsers(ctx, directory.Step{
-		Who: access.AdministratorFrom(ctx), From: form.file, Confirm: confirm, DryRun: form.fields["dryRun"] == "yes",
+		Who: access.AdministratorFrom(ctx), Do: do, From: form.file, Confirm: confirm, DryRun: form.fields["dryRun"] == "yes",
 	})
 	if err != nil {
 		return did, err
@@ -216,10 +238,14 @@ func stored(is bool, form sent) string {
 // maxFaults is how many faults the page lists.
 const maxFaults = 100
 
-func refusedUpload(d problem.Details) peopleView {
+func refusedUpload(name string, d problem.Details) peopleView {
 	v := peopleView{Notice: notice{"bad", sentence(d.Title) + sentence(d.Detail) + sentence(d.NextStep)}}
 	if d.Confirm != nil {
-		v.Notice.Text = sentence(d.Title) + sentence(d.Detail) + fmt.Sprintf("Look why. If it is meant, choose the file again and enter %d as confirmation.", *d.Confirm)
+		again := "choose the file again and "
+		if name == "users/remove" {
+			again = ""
+		}
+		v.Notice.Text = sentence(d.Title) + sentence(d.Detail) + fmt.Sprintf("Look why. If it is meant, %senter %d as confirmation.", again, *d.Confirm)
 	}
 	for _, fault := range d.Faults[:min(len(d.Faults), maxFaults)] {
 		line := at(fault.Line, fault.Text)

@@ -1,7 +1,7 @@
 // Package directory is the HTTP function that takes in who UCServer's users are:
-// PUT brings the complete list, PATCH single changes, GET shows the list. Each
-// answers for each user who takes part, or why not. What UCServer's connector has to
-// do is told in docs/directory.md, the bytes in api/openapi.yaml.
+// PUT brings the complete list, PATCH single changes, DELETE takes the list away, GET
+// shows it. Each answers for each user who takes part, or why not. What UCServer's
+// connector has to do is told in docs/directory.md, the bytes in api/openapi.yaml.
 package directory
 
 import (
@@ -34,26 +34,24 @@ type Function struct {
 	turn sync.Mutex
 }
 
-// ServeCaller answers GET, PUT and PATCH.
+// ServeCaller answers GET, PUT, PATCH and DELETE.
 func (f *Function) ServeCaller(w http.ResponseWriter, r *http.Request, caller access.Caller) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		f.show(w, r, caller)
-	case http.MethodPut, http.MethodPatch:
+	case http.MethodPut, http.MethodPatch, http.MethodDelete:
 		f.take(w, r, caller)
 	default:
-		problem.MethodNotAllowed(w, "GET, HEAD, PATCH, PUT")
+		problem.MethodNotAllowed(w, "DELETE, GET, HEAD, PATCH, PUT")
 	}
 }
 
-// take answers PUT and PATCH.
+// take answers PUT, PATCH and DELETE.
 func (f *Function) take(w http.ResponseWriter, r *http.Request, caller access.Caller) {
-	step := Step{Confirm: noConfirm, IfMatch: r.Header.Get("If-Match"), IfNoneMatch: r.Header.Get("If-None-Match")}
+	step := Step{Do: does[r.Method], IfMatch: r.Header.Get("If-Match"), IfNoneMatch: r.Header.Get("If-None-Match")}
 	parameters := poll.ParametersOf(r)
 	dryRun := parameters.Text("dryRun")
-	if r.Method == http.MethodPut {
-		step.Confirm = parameters.Number("confirm", 0, userlist.MaxUsers, noConfirm)
-	}
+	step.Confirm = parameters.Number("confirm", 0, userlist.MaxUsers, noConfirm)
 	if parameters.Refuse(w, r) {
 		return
 	}
@@ -61,7 +59,7 @@ func (f *Function) take(w http.ResponseWriter, r *http.Request, caller access.Ca
 		f.refuse(w, r, badParameter("dryRun is neither true nor false.", "Leave it out to have the list stored."))
 		return
 	}
-	if err := unreadable(r); err != nil {
+	if err := unreadable(r); err != nil && step.Do != Remove {
 		f.refuse(w, r, err)
 		return
 	}
@@ -69,7 +67,7 @@ func (f *Function) take(w http.ResponseWriter, r *http.Request, caller access.Ca
 	if caller.Administrator != "" {
 		step.Who, step.Machine = caller.Administrator, false
 	}
-	step.From, step.Changes = http.MaxBytesReader(w, r.Body, maxBody), r.Method == http.MethodPatch
+	step.From = http.MaxBytesReader(w, r.Body, maxBody)
 	receipt, err := f.Take(r.Context(), step)
 	if err != nil {
 		f.refuse(w, r, err)
@@ -79,6 +77,8 @@ func (f *Function) take(w http.ResponseWriter, r *http.Request, caller access.Ca
 		"added", receipt.Added, "changed", receipt.Changed, "removed", receipt.Removed, "stored", receipt.Stored)
 	f.answer(w, r, receipt.ETag, receipt.Write)
 }
+
+var does = map[string]Do{http.MethodPut: Replace, http.MethodPatch: Change, http.MethodDelete: Remove}
 
 // show answers GET.
 func (f *Function) show(w http.ResponseWriter, r *http.Request, caller access.Caller) {

@@ -123,32 +123,11 @@ func urlEscape(text string) string {
 func TestTheSameListAgainChangesNothing(t *testing.T) {
 	w := held(t)
 	w.know(accounts...)
-	first := w.done(w.put("", users(1, 2)))
+	first := w.done(w.put("?confirm=2", users(1, 2)))
 	ref := w.state().Users
 	again := w.done(w.put("", users(2, 1)))
 	if again.etag != first.etag || *again.last.Stored || again.lines[0].Effect != "unchanged" || w.state().Users != ref {
 		t.Errorf("= %s, ETag %s then %s", again.text, first.etag, again.etag)
-	}
-}
-
-func TestAListThatShrinksMuchHasToBeConfirmed(t *testing.T) {
-	w := held(t)
-	w.done(w.put("", users(1, 2, 3, 4, 5)))
-	w.done(w.put("", users(1, 2, 3, 4)))
-	before := w.stored()
-	a := w.refused(w.put("", users(1, 2)), 409, "list-shrinks")
-	if a.problem.Confirm == nil || *a.problem.Confirm != 2 || !strings.Contains(a.problem.Detail, "2 of 4 users would go") {
-		t.Errorf("= %s", a.text)
-	}
-	w.refused(w.put("?confirm=3", users(1, 2)), 409, "list-shrinks")
-	w.refused(w.put("", listOf()), 409, "list-shrinks")
-	if diff := cmp.Diff(before, w.stored()); diff != "" {
-		t.Errorf("a list that was refused did something:\n%s", diff)
-	}
-	w.done(w.put("?confirm=2", users(1, 2)))
-	w.done(w.put("?confirm=0", listOf()))
-	if got := w.state().Users; got.Blob == "" || got.Count != 0 {
-		t.Errorf("an empty list is a list: %+v", got)
 	}
 }
 
@@ -287,7 +266,7 @@ func TestChangesAreMadeInWhateverListIsInForce(t *testing.T) {
 func TestAListIsTakenInWhileEntraIsReadAnew(t *testing.T) {
 	w := newWorld(t)
 	w.know(accounts...)
-	w.done(w.put("", users(1)))
+	w.done(w.put("?confirm=1", users(1)))
 	body := listOf(user("u1", "user1@contoso.com"), user("u2", "late@contoso.com"))
 	started, open := make(chan struct{}), make(chan struct{})
 	slow := make(chan answer)
@@ -370,7 +349,7 @@ func (cut) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 func TestAProcessThatDiesLeavesTheOldListOrTheNewOne(t *testing.T) {
 	w := newWorld(t)
 	w.know(accounts...)
-	w.done(w.put("", users(1, 2)))
+	w.done(w.put("?confirm=2", users(1, 2)))
 	whole, stored := users(1, 2, 3), false
 	for n := 1; !stored && n < 30; n++ {
 		// It dies when storage has answered for the nth time, without hearing of it.
@@ -423,7 +402,9 @@ func TestRequestsThatAreNotAsTheContractSays(t *testing.T) {
 		{"as a form", w.put("", users(1), with("Content-Type", "multipart/form-data; boundary=x")), 415, "unsupported-media-type"},
 		{"a parameter that does not exist", w.put("?force=1", users(1)), 400, "bad-request"},
 		{"a confirmation of nothing", w.put("?confirm=", users(1)), 400, "bad-request"},
-		{"changes are not confirmed", w.patch("?confirm=1", listOf()), 400, "bad-request"},
+		{"a confirmation that is no number", w.patch("?confirm=all", listOf()), 400, "bad-request"},
+		{"nothing to take away", w.ask(http.MethodDelete, "?confirm=0", nil), 404, "no-user-list"},
+		{"a page of what is taken away", w.ask(http.MethodDelete, "?limit=1", nil), 400, "bad-request"},
 		{"a page too large", w.ask(http.MethodGet, "?limit=200001", nil), 400, "bad-request"},
 		{"a place that is no id", w.ask(http.MethodGet, "?after="+strings.Repeat("x", 200), nil), 400, "bad-request"},
 		{"the wrong scope", w.put("", users(1), with("Authorization", "Bearer "+w.other)), 403, "scope-missing"},
@@ -470,6 +451,16 @@ func TestAnAdministratorMaySendTheList(t *testing.T) {
 		}
 	}
 	if len(trail) != 1 || trail[0].Who != access.BySetupCode {
+		t.Errorf("the audit trail says %v", trail)
+	}
+	w.done(w.ask(http.MethodDelete, "?confirm=1", nil, asAdministrator))
+	for change, err := range w.st.Changes(t.Context(), w.tenant) {
+		w.must(err)
+		if change.What == "users of UCServer removed" {
+			trail = append(trail, change)
+		}
+	}
+	if len(trail) != 2 {
 		t.Errorf("the audit trail says %v", trail)
 	}
 	foreign := func(r *http.Request) {
@@ -573,7 +564,7 @@ func watchHeap(b *testing.B) func() uint64 {
 func TestAListWhoseBlobIsGoneCanBeSentAgain(t *testing.T) {
 	w := held(t)
 	w.know(accounts...)
-	w.done(w.put("", users(1, 2, 3)))
+	w.done(w.put("?confirm=3", users(1, 2, 3)))
 	w.must(w.st.DeleteBlob(t.Context(), w.state().Users.Blob))
 	w.refused(w.patch("", listOf(`{"op":"remove","id":"u1"}`)), http.StatusNotFound, "no-user-list")
 	w.refused(w.ask(http.MethodGet, "", nil), http.StatusNotFound, "no-user-list")

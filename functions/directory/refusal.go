@@ -66,7 +66,7 @@ func Explain(err error) (problem.Details, bool) {
 		d.Type, d.Title = "/problems/changed-meanwhile", "Another list was taken in meanwhile"
 		d.Detail, d.NextStep = "It came at the same time and is in force now. Nothing of this one was taken in.", "If this one is newer, send it again. Let only one sender send the list."
 	case errors.Is(err, errNoList):
-		d.Type, d.Title, d.Status = "/problems/no-user-list", "No list of UCServer's users was sent yet", http.StatusNotFound
+		d.Type, d.Title, d.Status = "/problems/no-user-list", "There is no list of UCServer's users", http.StatusNotFound
 		d.Detail, d.NextStep = "Until one is sent, a user's UPN, or the name in usermatching.csv, is taken for the UCServer user name.", "Send the complete list: PUT v1/directory."
 	case errors.Is(err, access.ErrNoTenant):
 		d.Type, d.Title, d.NextStep, d.Who = "/problems/no-tenant", "No tenant is set yet", "Set the tenant on the console first.", "administrator"
@@ -86,10 +86,19 @@ func faulty(e *userlist.FaultsError) problem.Details {
 }
 
 func shrinking(e *ShrinkError) problem.Details {
-	return problem.Details{
+	d := problem.Details{
 		Type: "/problems/list-shrinks", Title: "The list is much shorter than the one in force", Status: http.StatusConflict,
-		Detail:   fmt.Sprintf("%d of %d users would go, more than a fifth; %d are on the new list. Nothing was taken in.", e.Removed, e.Before, e.Count),
-		Confirm:  &e.Count,
-		NextStep: fmt.Sprintf("Look why. If it is meant, send the same with ?confirm=%d.", e.Count), Who: "administrator",
+		Detail:  fmt.Sprintf("%d of %d users would go, more than a fifth; %d are on the new list. Nothing was taken in.", e.Removed, e.Before, e.Count),
+		Confirm: &e.Count, Who: "administrator",
 	}
+	switch {
+	case e.First:
+		d.Title = "The first list has nobody who takes part"
+		d.Detail = fmt.Sprintf("All of the %d people who take part would leave: none of them is matched with one of its %d users. Nothing was taken in.", e.Before, e.Count)
+	case e.Whole:
+		d.Title, d.Confirm = "The whole list would go", &e.Before
+		d.Detail = fmt.Sprintf("It has %d users. Without it the name in usermatching.csv, else the UPN, is taken for the UCServer user name. Nothing was removed.", e.Before)
+	}
+	d.NextStep = fmt.Sprintf("Look why. If it is meant, send the same with ?confirm=%d.", *d.Confirm)
+	return d
 }

@@ -14,19 +14,28 @@ import (
 	"procallteams/internal/userlist"
 )
 
+// Do is what a step does to the list in force.
+type Do int
+
+// The steps there are.
+const (
+	Replace Do = iota // with the complete list that is sent
+	Change            // as the single changes say that are sent
+	Remove            // there is no list any more, as before the first one
+)
+
 // Step is a list, or changes to it, to be taken in.
 type Step struct {
 	Tenant string // the one in use when empty
 	// Who sends it: an administrator, whose step is audited, or a machine's credential.
 	Who     string
 	Machine bool
-	// Changes says that single changes are sent, not the complete list.
-	Changes bool
-	From    io.Reader
+	Do      Do
+	From    io.Reader // not of Remove
 	// IfMatch and IfNoneMatch are conditions on the list in force, as in HTTP.
 	IfMatch, IfNoneMatch string
-	// Confirm is how many users the new list has, when it is meant to be so much
-	// shorter; -1 when nothing is confirmed.
+	// Confirm is what a *[ShrinkError] asked for, when the step is meant; -1 when nothing
+	// is confirmed.
 	Confirm int
 	// DryRun tells what would become of it, and stores nothing.
 	DryRun bool
@@ -42,9 +51,14 @@ type Receipt struct {
 	Stored bool
 
 	judgement userlist.Judgement
-	before    []matching.User
-	changes   []userlist.Change
-	effects   []userlist.Effect
+	// tookPart counts who takes part without a list; nobodyStays says that with the first
+	// one nobody would.
+	tookPart    int
+	nobodyStays bool
+
+	before  []matching.User
+	changes []userlist.Change
+	effects []userlist.Effect
 }
 
 // Errors of a step, beside *[userlist.FaultsError], *[userlist.LimitError],
@@ -58,12 +72,28 @@ var (
 	errBody   = errors.New("the body did not arrive completely")
 )
 
-// ShrinkError says that a list would take away so many users that it has to be
-// confirmed.
-type ShrinkError struct{ Before, Removed, Count int }
+// ShrinkError says that a step would take away so many people that it has to be
+// confirmed, by the Count of users on the list that it leaves.
+type ShrinkError struct {
+	Before, Removed, Count int // users on lists
+	// First says that there was no list, and that none of the Before people who take part
+	// is on this one.
+	First bool
+	// Whole says that the list itself would go: that is confirmed by Before.
+	Whole bool
+}
 
 func (e *ShrinkError) Error() string {
-	return fmt.Sprintf("%d of %d users would go", e.Removed, e.Before)
+	return fmt.Sprintf("%d of %d would go", e.Removed, e.Before)
+}
+
+// shrinks returns a *[ShrinkError] when a step takes away more than a fifth of a list of
+// had users, and that is not confirmed.
+func (s Step) shrinks(had, removed, count int) error {
+	if s.DryRun || s.Confirm == count || !(userlist.Step{Removed: removed}).Shrinks(had) {
+		return nil
+	}
+	return &ShrinkError{Before: had, Removed: removed, Count: count}
 }
 
 // maxTries is how often changes are made in a list that others change meanwhile.
@@ -94,8 +124,11 @@ func (f *Function) Take(ctx context.Context, s Step) (*Receipt, error) {
 }
 
 func (f *Function) takeInto(ctx context.Context, s Step, now storage.Now) (*Receipt, error) {
-	if !s.Changes {
+	switch s.Do {
+	case Replace:
 		return f.replace(ctx, s, now)
+	case Remove:
+		return f.remove(ctx, s, now)
 	}
 	changes, err := userlist.ReadChanges(s.From)
 	if err != nil {
@@ -152,11 +185,29 @@ func (f *Function) replace(ctx context.Context, s Step, now storage.Now) (*Recei
 		return nil, err
 	}
 	r := &Receipt{Step: userlist.Between(before.People, list), Count: len(list), before: before.People}
-	lost := userlist.Step{Removed: max(r.Removed, had-len(list))} // the least, where the list in force can't be read
-	if lost.Shrinks(had) && s.Confirm != len(list) && !s.DryRun {
-		return nil, &ShrinkError{had, lost.Removed, len(list)}
+	lost := max(r.Removed, had-len(list)) // the least, where the list in force can't be read
+	if err := s.shrinks(had, lost, len(list)); err != nil {
+		return nil, err
 	}
 	return r, f.finish(ctx, s, now, &directory.Users{People: list}, r)
+}
+
+// remove takes the list in force away: as before the first one, names are those of
+// usermatching.csv, else UPNs. It is always confirmed: that concerns everybody.
+func (f *Function) remove(ctx context.Context, s Step, now storage.Now) (*Receipt, error) {
+	if now.Users.Blob == "" {
+		return nil, errNoList
+	}
+	had := now.Users.Count
+	now, before, err := f.users(ctx, s.Tenant, now)
+	if err != nil {
+		return nil, err
+	}
+	if s.Confirm != had && !s.DryRun {
+		return nil, &ShrinkError{Before: had, Removed: had, Whole: true}
+	}
+	r := &Receipt{Step: userlist.Step{Removed: len(before.People)}, before: before.People}
+	return r, f.finish(ctx, s, now, nil, r)
 }
 
 // change makes changes in the list in force.
@@ -175,6 +226,11 @@ func (f *Function) change(ctx context.Context, s Step, now storage.Now, changes 
 	r := &Receipt{
 		Step: userlist.Between(before.People, list), Count: len(list), before: before.People,
 		changes: append([]userlist.Change{}, changes...), effects: effects,
+	}
+	if r.Removed > 1 { // one is named on purpose, also on a short list
+		if err := s.shrinks(len(before.People), r.Removed, len(list)); err != nil {
+			return nil, err
+		}
 	}
 	return r, f.finish(ctx, s, now, &directory.Users{People: list}, r)
 }
@@ -201,8 +257,8 @@ func (f *Function) users(ctx context.Context, tenant string, now storage.Now) (s
 	return now, &directory.Users{}, nil
 }
 
-// finish judges a list and stores it. It is judged first: what can't be answered
-// is not stored either.
+// finish judges a list, nil for none, and stores it. It is judged first: what can't be
+// answered is not stored either.
 func (f *Function) finish(ctx context.Context, s Step, now storage.Now, users *directory.Users, r *Receipt) (err error) {
 	r.judgement, err = f.compare(ctx, now, users, r)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -221,21 +277,32 @@ func (f *Function) finish(ctx context.Context, s Step, now storage.Now, users *d
 	} else if err != nil {
 		return err
 	}
+	if r.nobodyStays && s.Confirm != r.Count && !s.DryRun {
+		return &ShrinkError{Before: r.tookPart, Removed: r.tookPart, Count: r.Count, First: true}
+	}
 	r.ETag = reply.TagOf(now.Users.Blob)
-	if s.DryRun || r.None() && now.Users.Blob != "" {
+	if s.DryRun || r.same(now, users) {
 		return nil
 	}
 	return f.store(ctx, s, now, users, r)
 }
 
+// same reports whether what is to be in force is in force.
+func (r *Receipt) same(now storage.Now, users *directory.Users) bool {
+	return r.None() && now.Users.Blob != "" && users != nil
+}
+
 func (f *Function) store(ctx context.Context, s Step, now storage.Now, users *directory.Users, r *Receipt) error {
 	if !s.Machine {
 		change := access.Change{Who: s.Who, What: "users of UCServer sent", At: f.Now()}
+		if users == nil {
+			change.What = "users of UCServer removed"
+		}
 		if err := f.Audit.Record(ctx, s.Tenant, change); err != nil {
 			return err
 		}
 	}
-	ref, err := f.Storage.PutUsers(ctx, s.Tenant, now.Users, users, directory.UsersRef{At: f.Now(), By: s.Who})
+	ref, err := f.put(ctx, s, now, users)
 	if errors.Is(err, storage.ErrChanged) {
 		return ErrRace
 	}
@@ -246,54 +313,10 @@ func (f *Function) store(ctx context.Context, s Step, now storage.Now, users *di
 	return nil
 }
 
-// compare judges a list, beside what is in force.
-func (f *Function) compare(ctx context.Context, now storage.Now, users *directory.Users, r *Receipt) (userlist.Judgement, error) {
-	if r.None() && now.Users.Blob != "" {
-		return f.inForce(ctx, now, users)
+func (f *Function) put(ctx context.Context, s Step, now storage.Now, users *directory.Users) (directory.UsersRef, error) {
+	sent := directory.UsersRef{At: f.Now(), By: s.Who}
+	if users == nil {
+		return f.Storage.RemoveUsers(ctx, s.Tenant, now.Users, sent)
 	}
-	j, err := f.judge(ctx, now, users)
-	if err != nil || j.Report == nil {
-		return j, err
-	}
-	var before *directory.Users // not known without a list
-	if now.Users.Blob != "" {
-		before = &directory.Users{People: r.before}
-	}
-	past, err := f.inForce(ctx, now, before)
-	j.Before = past.Report
-	return j, err
-}
-
-// judge says what the next sync will make of a list, nil for none.
-func (f *Function) judge(ctx context.Context, now storage.Now, users *directory.Users) (userlist.Judgement, error) {
-	j := userlist.Judgement{}
-	if users != nil {
-		j.Users = users.People
-	}
-	if now.Accounts.Blob == "" {
-		return j, nil // Entra's side was not read yet
-	}
-	accounts, err := f.Storage.Accounts(ctx, now.Accounts)
-	if err != nil {
-		return j, err
-	}
-	var list matching.List
-	if now.List.Blob != "" {
-		file, err := f.Storage.List(ctx, now.List)
-		if err != nil {
-			return j, err
-		}
-		if list, err = matching.Parse(file); err != nil {
-			return j, err
-		}
-	}
-	reading, writing := now.Settings.TeamsToProCall, now.Settings.ProCallToTeams
-	j.Directory, j.Report = directory.Compile(accounts, users, list, reading.Rules(), writing.Rules())
-	return j, nil
-}
-
-// fingerprint names what the next sync makes the directory of.
-func fingerprint(now storage.Now) string {
-	reading, writing := now.Settings.TeamsToProCall, now.Settings.ProCallToTeams
-	return directory.Fingerprint(now.Accounts, now.Users, now.List, string(reading), string(writing))
+	return f.Storage.PutUsers(ctx, s.Tenant, now.Users, users, sent)
 }

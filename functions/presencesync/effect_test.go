@@ -85,6 +85,11 @@ func TestAnEditTakesEffectAtTheNextSync(t *testing.T) {
 		{"everybody whom UCServer has", func() { o.reads(participation.Rules{Everyone: true}) }, []string{"ada Busy/InACall teams", "bob@contoso.com Busy/InACall teams"}},
 		{"an account is disabled", func() { o.teams.Disable(string(bob)); o.reread() }, []string{"bob@contoso.com removed:disabled"}},
 		{"UCServer has no users", func() { o.sends() }, []string{"ada removed:unmatched"}},
+		{"the list is taken away", func() {
+			if _, err := o.storage.RemoveUsers(o.t.Context(), o.tenant, o.look().Users, directory.UsersRef{At: o.now}); err != nil {
+				o.t.Fatal(err)
+			}
+		}, []string{"ada@contoso.com Busy/InACall teams", "eve@contoso.com Busy/InACall teams"}},
 	} {
 		t.Run(edit.name, func(t *testing.T) {
 			before := o.head()

@@ -171,7 +171,7 @@ type Draft struct {
 // UsersRef points at the stored users of UCServer. The zero one means that no list
 // ever came.
 type UsersRef struct {
-	Blob  string    `json:"blob,omitempty"` // another one with every list
+	Blob  string    `json:"blob,omitempty"` // another one with every list; empty when there is none
 	At    time.Time `json:"at,omitzero"`
 	Count int       `json:"count,omitempty"`
 	By    string    `json:"by,omitempty"` // who sent it: a credential's or an account's id

@@ -130,6 +130,17 @@ func (s *Storage) PutUsers(ctx context.Context, tenant string, old directory.Use
 	return ref, nil
 }
 
+// RemoveUsers takes away what old points at. sent says when, and by whom (At, By).
+func (s *Storage) RemoveUsers(ctx context.Context, tenant string, old, sent directory.UsersRef) (directory.UsersRef, error) {
+	ref := directory.UsersRef{At: sent.At.UTC(), By: sent.By}
+	var err error
+	if ref.Version, err = s.pointAt(ctx, tenant, RowUsers, old.Version, ref); err != nil {
+		return directory.UsersRef{}, err
+	}
+	s.discard(ctx, nil, old.Blob)
+	return ref, nil
+}
+
 // Users reads the users that ref points at; [ErrNotFound] when another list has
 // replaced them.
 func (s *Storage) Users(ctx context.Context, ref directory.UsersRef) (*directory.Users, error) {
