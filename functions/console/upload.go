@@ -115,7 +115,7 @@ func (f *Function) take(w http.ResponseWriter, r *http.Request, name string) {
 		did, err = f.takeUsers(r.Context(), form)
 		explain = directory.Explain
 	}
-	f.tell(w, r, name, did, err, explain)
+	f.outcome(w, r, name, did, err, explain)
 }
 
 // removeUsers is the step that takes the list of UCServer's users away.
@@ -126,11 +126,11 @@ func (f *Function) removeUsers(w http.ResponseWriter, r *http.Request) {
 	}
 	fields := map[string]string{"confirm": strings.TrimSpace(r.PostForm.Get("confirm")), "dryRun": r.PostForm.Get("dryRun")}
 	did, err := f.takeUsers(r.Context(), sent{fields: fields})
-	f.tell(w, r, "users/remove", did, err, directory.Explain)
+	f.outcome(w, r, "users/remove", did, err, directory.Explain)
 }
 
-// tell shows the page with what a step did, or why it was refused.
-func (f *Function) tell(w http.ResponseWriter, r *http.Request, name string, did effects, err error, explain func(error) (problem.Details, bool)) {
+// outcome shows the page with what a step did, or why it was refused.
+func (f *Function) outcome(w http.ResponseWriter, r *http.Request, name string, did effects, err error, explain func(error) (problem.Details, bool)) {
 	if err != nil {
 		d, expected := explain(err)
 		if !expected {
