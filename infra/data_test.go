@@ -18,6 +18,8 @@ import (
 const (
 	storageAccount = "Microsoft.Storage/storageAccounts"
 	keyVault       = "Microsoft.KeyVault/vaults"
+	// As the compiler's types write it.
+	privateLinkScope = "microsoft.insights/privateLinkScopes"
 )
 
 // names are the last parts of the names of a type, sorted.
@@ -187,6 +189,9 @@ func TestPrivateMeansPrivate(t *testing.T) {
 		if private {
 			want = []string{"blob", "queue", "table", "vault"}
 		}
+		if d.Name == "private" {
+			want = append([]string{"azuremonitor"}, want...)
+		}
 		slices.Sort(groups)
 		if !slices.Equal(groups, want) {
 			t.Errorf("%s: private endpoints for %v; want %v", d.Name, groups, want)
@@ -199,6 +204,41 @@ func TestPrivateMeansPrivate(t *testing.T) {
 			if got := len(d.of("Microsoft.Network/" + kind)); got != zones {
 				t.Errorf("%s: %d of %s; want %d", d.Name, got, kind, zones)
 			}
+		}
+	}
+}
+
+// Log lines: the private set takes them by a scope of its own, and what shares a hub's scope
+// joins that. Queries stay open, since the portal and the alerts stand outside.
+func TestLogLinesComeInByTheNetworkWhereThatIsAsked(t *testing.T) {
+	for _, d := range deployments(t) {
+		ingestion := "Enabled"
+		if d.Name == "private" || d.Name == "everything" {
+			ingestion = "Disabled"
+		}
+		for _, kind := range []string{"Microsoft.Insights/components", "Microsoft.OperationalInsights/workspaces"} {
+			r := d.one(t, kind)
+			if r.at("publicNetworkAccessForIngestion") != ingestion || r.at("publicNetworkAccessForQuery") != "Enabled" {
+				t.Errorf("%s: %s takes %v, answers %v", d.Name, kind, r.at("publicNetworkAccessForIngestion"), r.at("publicNetworkAccessForQuery"))
+			}
+		}
+		scopes, members := d.of(privateLinkScope), d.of("Microsoft.Insights/privateLinkScopes/scopedResources")
+		if d.Name != "private" {
+			if len(scopes)+len(members) != 0 {
+				t.Errorf("%s: makes the scopes %v", d.Name, scopes)
+			}
+			continue
+		}
+		if len(scopes) != 1 || len(members) != 2 || scopes[0].at("accessModeSettings.ingestionAccessMode") != "Open" || scopes[0].at("accessModeSettings.queryAccessMode") != "Open" {
+			t.Errorf("scopes %v with %v", scopes, members)
+		}
+		for i, want := range []string{".outputs.insightsId.value]", ".outputs.workspaceId.value]"} {
+			if linked, _ := members[i].at("linkedResourceId").(string); !strings.HasSuffix(linked, want) {
+				t.Errorf("member %d of the scope is %q; want %s", i, linked, want)
+			}
+		}
+		if zones := names(d, "Microsoft.Network/privateDnsZones"); !slices.Contains(zones, "privatelink.monitor.azure.com") {
+			t.Errorf("no name leads to the scope: zones %v", zones)
 		}
 	}
 }

@@ -2,6 +2,7 @@ metadata name = 'ProCall Teams Bridge'
 metadata description = 'Everything that the bridge needs in Azure, in one resource group: docs in infra/README.md. It holds no secret, and takes and gives none.'
 
 import { alwaysReadyGroup, premiumOptions } from 'modules/app.bicep'
+import { cloudOf, refusal } from 'modules/cloud.bicep'
 import { networkOptions } from 'modules/network.bicep'
 import { publisher } from 'modules/storage.bicep'
 
@@ -38,11 +39,11 @@ param location string = resourceGroup().location
 @description('Tags for everything.')
 param tags object = {}
 
-@description('Microsoft cloud of the tenant: usgov is GCC High, usgovdod DoD.')
-param cloud 'public' | 'usgov' | 'usgovdod' = 'public'
+@description('Microsoft cloud of the tenant: usgov is GCC High, usgovdod DoD. Left out: the one that this Azure belongs to, which in Azure Government is usgov.')
+param cloud 'public' | 'usgov' | 'usgovdod' = cloudOf(environment().name)
 
-@description('Hosting plan. premium is for where Flex Consumption is not to be had, such as the government clouds.')
-param plan 'flex' | 'premium' = 'flex'
+@description('Hosting plan. premium is for where Flex Consumption is not to be had, such as the government clouds, and the default there.')
+param plan 'flex' | 'premium' = cloud == 'public' ? 'flex' : 'premium'
 
 @description('Groups of functions that never sleep (Flex Consumption). Without them a quiet queue function may take two minutes to wake, and a call is seen that much later.')
 param alwaysReady alwaysReadyGroup[] = [
@@ -93,6 +94,9 @@ param moreSettings { *: string } = {}
 @description('Network.')
 param network networkOptions = { kind: 'none' }
 
+@description('Which way log lines are taken. public: from anywhere, with the identity\'s token. private: by a private endpoint of a private link scope that is made here; only for a network that has none yet. joined: by a private link scope of yours alone, which you add the output logs to. They can be read from anywhere in each case.')
+param logIngestion 'public' | 'private' | 'joined' = 'public'
+
 @description('Addresses (CIDR) that may call the app: administrators\' browsers and UCServer. Empty: all, and the bridge itself asks who calls.')
 param allowedAddresses string[] = []
 
@@ -140,24 +144,23 @@ var clouds = {
   public: {
     sites: 'azurewebsites.net'
     vaultZone: 'privatelink.vaultcore.azure.net'
+    monitorZone: 'privatelink.monitor.azure.com'
     audience: 'api://AzureADTokenExchange'
   }
   usgov: {
     sites: 'azurewebsites.us'
     vaultZone: 'privatelink.vaultcore.usgovcloudapi.net'
+    monitorZone: 'privatelink.monitor.azure.us'
     audience: 'api://AzureADTokenExchangeUSGov'
   }
   usgovdod: {
     sites: 'azurewebsites.us'
     vaultZone: 'privatelink.vaultcore.usgovcloudapi.net'
+    monitorZone: 'privatelink.monitor.azure.us'
     audience: 'api://AzureADTokenExchangeUSGov'
   }
 }
 var here = clouds[cloud]
-
-var checkedPlan = plan == 'flex' && cloud != 'public'
-  ? fail('Flex Consumption is not in the government clouds: set plan to premium')
-  : plan
 
 var appName = suffix
 var hostName = '${appName}.${here.sites}'
@@ -172,13 +175,18 @@ var subnets = network.kind == 'existing'
   ? { app: network.appSubnetId, endpoints: network.?endpoints.?subnetId, dnsNetwork: network.?endpoints.?dnsNetworkId }
   : { app: null, endpoints: null, dnsNetwork: null }
 
+// Before anything is made: the identity waits for nothing, and its place is known when the
+// deployment is looked at.
+var fault = refusal(environment().name, cloud, plan, logIngestion, ownNetwork || subnets.endpoints != null)
+var firstLocation = empty(fault) ? location : fail(fault)
+
 var containers = ['bridge']
 var packageContainer = 'package'
 var queues = ['presence-push', 'presence-set']
 var tables = ['bridge']
 
 module identity 'modules/identity.bicep' = {
-  params: { name: identityName, location: location, tags: allTags }
+  params: { name: identityName, location: firstLocation, tags: allTags }
 }
 
 module monitoring 'modules/monitoring.bicep' = {
@@ -188,6 +196,7 @@ module monitoring 'modules/monitoring.bicep' = {
     tags: allTags
     retentionDays: logRetentionDays
     dailyQuotaGb: logDailyQuotaGb
+    publicIngestion: logIngestion == 'public'
     identityId: identityId
     principalId: identity.outputs.principalId
   }
@@ -231,21 +240,37 @@ module vnet 'modules/network.bicep' = if (network.kind == 'new') {
     location: location
     tags: allTags
     addressPrefix: network.?addressPrefix ?? ''
-    delegation: checkedPlan == 'flex' ? 'Microsoft.App/environments' : 'Microsoft.Web/serverFarms'
+    delegation: plan == 'flex' ? 'Microsoft.App/environments' : 'Microsoft.Web/serverFarms'
     fixedAddress: network.?fixedAddress ?? false
   }
 }
 
+module scope 'modules/scope.bicep' = if (logIngestion == 'private') {
+  params: {
+    suffix: suffix
+    tags: allTags
+    insightsId: monitoring.outputs.insightsId
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
 module endpoints 'modules/endpoint.bicep' = [
-  for service in ['blob', 'queue', 'table', 'vault']: if (isPrivate) {
+  for service in concat(
+    isPrivate ? ['blob', 'queue', 'table', 'vault'] : [],
+    logIngestion == 'private' ? ['azuremonitor'] : []
+  ): {
     params: {
       service: service
       suffix: suffix
       location: location
       tags: allTags
-      targetId: service == 'vault' ? vault.outputs.id : storage.outputs.id
+      targetId: service == 'vault'
+        ? vault.outputs.id
+        : service == 'azuremonitor' ? scope!.outputs.id : storage.outputs.id
       subnetId: ownNetwork ? vnet!.outputs.endpointSubnetId : subnets.endpoints
-      zoneName: service == 'vault' ? here.vaultZone : 'privatelink.${service}.${environment().suffixes.storage}'
+      zoneName: service == 'vault'
+        ? here.vaultZone
+        : service == 'azuremonitor' ? here.monitorZone : 'privatelink.${service}.${environment().suffixes.storage}'
       withZone: ownNetwork || subnets.dnsNetwork != null
       networkId: ownNetwork ? vnet!.outputs.id : subnets.dnsNetwork
     }
@@ -275,7 +300,7 @@ module app 'modules/app.bicep' = {
     suffix: suffix
     location: location
     tags: allTags
-    plan: checkedPlan
+    plan: plan
     flex: {
       instanceMemoryMB: instanceMemoryMB
       maximumInstanceCount: maximumInstanceCount
@@ -378,6 +403,12 @@ output package { account: string, container: string, blob: string } = {
   account: storageName
   container: packageContainer
   blob: 'bridge.zip'
+}
+
+@description('Resource ids of what takes the log lines: with logIngestion joined, add both to your private link scope.')
+output logs { insights: string, workspace: string } = {
+  insights: monitoring.outputs.insightsId
+  workspace: monitoring.outputs.workspaceId
 }
 
 @description('The address that the app\'s requests come from, empty when it is not fixed.')

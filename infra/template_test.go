@@ -85,6 +85,7 @@ var allowed = map[string]string{
 	"Microsoft.Insights/actionGroups":                           "2023-01-01",
 	"Microsoft.Insights/components":                             "2020-02-02",
 	"Microsoft.Insights/diagnosticSettings":                     "2021-05-01-preview",
+	"Microsoft.Insights/privateLinkScopes/scopedResources":      "2021-07-01-preview",
 	"Microsoft.Insights/scheduledQueryRules":                    "2023-12-01",
 	"Microsoft.Insights/workbooks":                              "2023-06-01",
 	"Microsoft.KeyVault/vaults":                                 "2025-05-01",
@@ -107,10 +108,11 @@ var allowed = map[string]string{
 	"Microsoft.Web/serverfarms":                                 "2025-03-01",
 	"Microsoft.Web/sites":                                       "2025-03-01",
 	"Microsoft.Web/sites/basicPublishingCredentialsPolicies":    "2025-03-01",
+	privateLinkScope: "2021-07-01-preview",
 }
 
 // tagless can't carry tags: they are parts of something that does.
-var tagless = regexp.MustCompile(`/(roleAssignments|diagnosticSettings|privateDnsZoneGroups|basicPublishingCredentialsPolicies|blobServices|queueServices|tableServices|containers|queues|tables)$`)
+var tagless = regexp.MustCompile(`/(roleAssignments|diagnosticSettings|privateDnsZoneGroups|basicPublishingCredentialsPolicies|scopedResources|blobServices|queueServices|tableServices|containers|queues|tables)$`)
 
 func TestEveryResourceIsOfAKnownTypeTaggedAndThereOnce(t *testing.T) {
 	for _, d := range deployments(t) {
@@ -195,7 +197,7 @@ func TestNothingSecretGoesInOrOut(t *testing.T) {
 		}
 	}
 	names := slices.Sorted(maps.Keys(template.Outputs))
-	want := []string{"consoleUrl", "federatedCredential", "functionApp", "hostName", "identity", "outboundAddress", "package", "publicUrl", "redirectUris", "setupCode"}
+	want := []string{"consoleUrl", "federatedCredential", "functionApp", "hostName", "identity", "logs", "outboundAddress", "package", "publicUrl", "redirectUris", "setupCode"}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("outputs (-want +got):\n%s", diff)
 	}
@@ -206,16 +208,84 @@ func TestNothingSecretGoesInOrOut(t *testing.T) {
 	}
 }
 
-// Flex Consumption is not in the government clouds: that is said before anything is made.
-func TestFlexInAGovernmentCloudIsRefused(t *testing.T) {
-	if _, findings := snapshot(t, "param cloud = 'usgov'"); !strings.Contains(findings, "set plan to premium") {
-		t.Errorf("findings = %q", findings)
+// choice is a case of testdata/refusal.bicep.
+type choice struct {
+	Azure          string `json:"azure"`
+	Cloud          string `json:"cloud"`
+	Plan           string `json:"plan"`
+	LogIngestion   string `json:"logIngestion"`
+	EndpointSubnet bool   `json:"endpointSubnet"`
+}
+
+func TestWhatCantBeMadeIsSaidInASentence(t *testing.T) {
+	tests := []struct {
+		choice
+		cloud, refusal string // what cloud is when it is left out; a part of the sentence
+	}{
+		{choice{"AzureCloud", "public", "flex", "public", false}, "public", ""},
+		{choice{"AzureCloud", "public", "premium", "joined", false}, "public", ""},
+		{choice{"AzureUSGovernment", "usgov", "premium", "public", false}, "usgov", ""},
+		{choice{"AzureUSGovernment", "usgovdod", "premium", "private", true}, "usgov", ""},
+		{choice{"AzureUSGovernment", "public", "flex", "public", false}, "usgov", "is in Azure Government and the parameter cloud says public"},
+		{choice{"AzureCloud", "usgovdod", "premium", "public", false}, "public", "is in the public Azure and the parameter cloud says usgovdod"},
+		{choice{"AzureUSGovernment", "usgov", "flex", "public", false}, "usgov", "set it to premium"},
+		{choice{"AzureChinaCloud", "public", "flex", "public", false}, "public", "is in AzureChinaCloud: Microsoft Graph has no presence there"},
+		{choice{"AzureCloud", "public", "flex", "private", false}, "public", "names no subnet for private endpoints"},
+	}
+	var choices []choice
+	for _, test := range tests {
+		choices = append(choices, test.choice)
+	}
+	text, err := json.Marshal(choices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, findings := snapshot(t, "../testdata/refusal.bicep", "param choices = json('"+string(text)+"')")
+	if findings != "" {
+		t.Fatal(findings)
+	}
+	clouds, refusals := texts(d.Outputs["clouds"]), texts(d.Outputs["refusals"])
+	for i, test := range tests {
+		if clouds[i] != test.cloud || (refusals[i] == "") != (test.refusal == "") || !strings.Contains(refusals[i], test.refusal) {
+			t.Errorf("%+v: cloud %s, refusal %q; want %s, %q", test.choice, clouds[i], refusals[i], test.cloud, test.refusal)
+		}
+	}
+}
+
+// The identity waits for nothing: what stands in its place is evaluated when a deployment is
+// looked at, before anything is made.
+func TestARefusalComesBeforeAnythingIsMade(t *testing.T) {
+	var template struct {
+		Variables map[string]any
+		Resources map[string]struct {
+			DependsOn  []string
+			Properties struct {
+				Parameters struct{ Location struct{ Value string } }
+			}
+		}
+		Parameters map[string]struct{ DefaultValue any }
+	}
+	if err := json.Unmarshal([]byte(built(t)), &template); err != nil {
+		t.Fatal(err)
+	}
+	first := template.Resources["identity"]
+	if place := first.Properties.Parameters.Location.Value; len(first.DependsOn) != 0 || place != "[variables('firstLocation')]" {
+		t.Errorf("the identity stands at %q and waits for %v", place, first.DependsOn)
+	}
+	if text, _ := template.Variables["firstLocation"].(string); !strings.Contains(text, "fail(variables('fault'))") {
+		t.Errorf("firstLocation = %v", template.Variables["firstLocation"])
+	}
+	if text, _ := template.Variables["fault"].(string); !strings.Contains(text, "refusal(environment().name, parameters('cloud'), parameters('plan'), parameters('logIngestion'),") {
+		t.Errorf("fault = %v", template.Variables["fault"])
+	}
+	if text, _ := template.Parameters["cloud"].DefaultValue.(string); !strings.Contains(text, "cloudOf(environment().name)") {
+		t.Errorf("cloud is %v when it is left out", template.Parameters["cloud"].DefaultValue)
 	}
 }
 
 // One instance stands in one zone, whatever the plan is said to be.
 func TestPremiumInSeveralZonesHasTwoInstances(t *testing.T) {
-	d, findings := snapshot(t, "param plan = 'premium'\nparam zoneRedundant = true")
+	d, findings := snapshot(t, "../main.bicep", "param cloud = 'public'\nparam plan = 'premium'\nparam zoneRedundant = true")
 	if findings != "" {
 		t.Fatal(findings)
 	}
@@ -225,8 +295,8 @@ func TestPremiumInSeveralZonesHasTwoInstances(t *testing.T) {
 	}
 }
 
-// snapshot evaluates parameters that no set has.
-func snapshot(t *testing.T, parameters string) (d deployment, findings string) {
+// snapshot evaluates parameters that no set has, of a template named as from parameters/.
+func snapshot(t *testing.T, template, parameters string) (d deployment, findings string) {
 	t.Helper()
 	run := compiler(t)
 	folder := t.TempDir()
@@ -234,7 +304,7 @@ func snapshot(t *testing.T, parameters string) (d deployment, findings string) {
 		t.Fatal(err)
 	}
 	file := folder + "/parameters/special.bicepparam"
-	if err := os.WriteFile(file, []byte("using '../main.bicep'\n"+parameters+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("using '"+template+"'\n"+parameters+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, findings = run("snapshot", file, "--resource-group", "g", "--location", "usgovvirginia",

@@ -1,7 +1,7 @@
 metadata description = 'One private endpoint: an address in the network for one service, and the name that leads to it.'
 
-@description('Service.')
-param service 'blob' | 'queue' | 'table' | 'vault'
+@description('Service. azuremonitor is that of a private link scope, which takes log lines.')
+param service 'blob' | 'queue' | 'table' | 'vault' | 'azuremonitor'
 
 @description('Ends the name.')
 param suffix string
@@ -12,7 +12,7 @@ param location string
 @description('Tags.')
 param tags object
 
-@description('Resource id of the storage account or vault.')
+@description('Resource id of the storage account, vault or private link scope.')
 param targetId string
 
 @description('Resource id of the subnet.')

@@ -18,11 +18,18 @@ param retentionDays int
 @minValue(1)
 param dailyQuotaGb int
 
+@description('Whether lines are taken from outside of private link scopes too. They need the identity\'s token all the same. What Azure itself writes down (who asked for which secret) always comes in.')
+param publicIngestion bool
+
 @description('Resource id of the identity; names its role assignment.')
 param identityId string
 
 @description('Object id of the identity, which writes.')
 param principalId string
+
+// Queries stay open to whoever has a role: the portal, the workbook and the alerts ask from
+// outside of the network.
+var ingestion = publicIngestion ? 'Enabled' : 'Disabled'
 
 var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
@@ -35,6 +42,8 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
     retentionInDays: retentionDays
     features: { disableLocalAuth: true }
     workspaceCapping: { dailyQuotaGb: dailyQuotaGb }
+    publicNetworkAccessForIngestion: ingestion
+    publicNetworkAccessForQuery: 'Enabled'
   }
 }
 
@@ -47,6 +56,8 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
     Application_Type: 'web'
     WorkspaceResourceId: workspace.id
     DisableLocalAuth: true
+    publicNetworkAccessForIngestion: ingestion
+    publicNetworkAccessForQuery: 'Enabled'
   }
 }
 

@@ -1,7 +1,6 @@
-// GCC High, in Azure Government, where Flex Consumption is not to be had. For DoD write
-// usgovdod.
+// GCC High, in Azure Government, where Flex Consumption is not to be had: the plan is
+// premium by itself. For DoD write usgovdod.
 using '../main.bicep'
 
 param cloud = 'usgov'
-param plan = 'premium'
 param alertEmails = filter(split(readEnvironmentVariable('BRIDGE_ALERT_EMAILS', ''), ','), address => !empty(address))

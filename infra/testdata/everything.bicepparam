@@ -40,6 +40,7 @@ param actionGroupIds = [
   '/subscriptions/55555555-5555-5555-5555-555555555555/resourceGroups/hub/providers/Microsoft.Insights/actionGroups/oncall'
 ]
 param runbookUrl = 'https://example.com/operations.md'
+param logIngestion = 'joined'
 param logRetentionDays = 90
 param logDailyQuotaGb = 5
 param storageAudit = true
