@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"procallteams/internal/build"
 	"procallteams/internal/host"
 	"procallteams/internal/storage"
 )
@@ -26,7 +27,7 @@ func (f functions) register(h *host.Host) {
 	h.HTTP("consentcallback", "req", "consent/{grant}/callback", f.consentCallback)
 	h.HTTP("console", "req", "console/{*page}", f.console)
 	h.HTTP("credentials", "req", "credentials", f.credentials)
-	h.HTTP("health", "req", "health", f.health)
+	h.HTTP("health", "req", "health", build.Named(buildVersion(), f.health))
 	h.HTTP("integration", "req", "integration", f.integration)
 	h.HTTP("presencechanges", "req", "v1/presence/changes", f.presenceChanges)
 	h.HTTP("presencesnapshot", "req", "v1/presence", f.presenceSnapshot)

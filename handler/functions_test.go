@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"procallteams/internal/build"
 	"procallteams/internal/host"
 )
 
@@ -119,6 +120,9 @@ func TestWithFaultySettingsEverythingRefusesWithAllFaults(t *testing.T) {
 	}
 	if answer := call("GET", "/api/health", ""); !strings.Contains(answer.Body.String(), `"settings-fault"`) {
 		t.Errorf("health = %s; want the stable code settings-fault", answer.Body)
+	}
+	if answer := call("GET", "/api/health", ""); answer.Header().Get("Bridge-Build") != build.Fingerprint(buildVersion()) {
+		t.Errorf("health names the build %q, also while it refuses; want that of %s", answer.Header().Get("Bridge-Build"), buildVersion())
 	}
 	for _, path := range []string{"/api/health", "/api/status"} {
 		if text := call("GET", path, "").Body.String(); !strings.Contains(text, `"operator"`) || strings.Contains(text, `"administrator"`) {

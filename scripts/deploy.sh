@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Publishes a package to the function app and waits until the Functions host lists
-# every function of it. It ends with 0 only when the bridge runs.
+# Publishes a package to the function app, and waits until the Functions host lists every
+# function of it and the bridge that answers is this package's. It ends with 0 only then.
 set -euo pipefail
 export LC_ALL=C # one order for sort and comm
 
@@ -28,10 +28,10 @@ refuse() {
   exit 1
 }
 
-# Seconds to wait for the host in all, and between two looks.
+# Seconds to wait for the host and the bridge in all, and between two looks.
 readonly WAIT=${DEPLOY_WAIT:-600} PAUSE=${DEPLOY_PAUSE:-10}
 
-by="" app="" package=dist.zip
+by="" app="" package=dist.zip version="" build=""
 
 arguments() {
   local rest=()
@@ -62,6 +62,7 @@ inspect() {
   ! grep -q 'local\.settings\.json$' <<<"$names" || refuse "$package holds local.settings.json, and so secrets: take it out"
   functions=$(sed -n 's|^\([^/]*\)/function\.json$|\1|p' <<<"$names" | sort)
   [ -n "$functions" ] || refuse "$package holds no functions"
+  read -r version build < <(unzip -p "$package" version 2>/dev/null) || true
 }
 
 # locate finds the app and how packages reach it.
@@ -160,23 +161,50 @@ storage_settings() {
   fi
 }
 
-# answers asks the bridge itself. Without a credential it says 401; 503 lists
-# faults in the app settings.
+# answers asks the bridge itself, until it is the one of this package. Without a
+# credential it says 401; 503 lists faults in the app settings. Both name the build.
 answers() {
-  local said status
+  local said status running
   while :; do
-    said=$(curl --silent --max-time 30 --write-out '\n%{http_code}' "https://$host/api/health") || true
-    status=${said##*$'\n'}
+    said=$(curl --silent --include --suppress-connect-headers --max-time 30 "https://$host/api/health" | tr -d '\r') || said=""
+    status=$(sed -n '1s|^HTTP/[0-9.]* \([0-9]*\).*|\1|p' <<<"$said")
+    running=$(sed -n '/^$/q; s/^[Bb]ridge-[Bb]uild: *//p' <<<"$said")
     case $status in
-      200 | 401) echo "The bridge answers. Its console: https://$host/api/console" && return ;;
-      403) echo "https://$host/ lets nobody in from here (allowedAddresses): whether the bridge answers was not checked." && return ;;
-      000) echo "https://$host/ cannot be reached from here: whether the bridge answers was not checked." && return ;;
-      503) [[ $said != *settings-fault* ]] || refuse "the bridge runs, and refuses every call until its app settings are mended:
-${said%$'\n'*}" ;;
+      "") unseen "can't be reached from here" && return ;;
+      403) unseen "lets nobody in from here (allowedAddresses)" && return ;;
+      200 | 401 | 503) ! is_this "$running" || ! verdict || return 0 ;;
     esac
-    [ $SECONDS -lt "$WAIT" ] || refuse "https://$host/api/health answers $status after $WAIT seconds: see the app's logs"
+    [ $SECONDS -lt "$WAIT" ] || overdue
     sleep "$PAUSE"
   done
+}
+
+unseen() { echo "https://$host/ $1: whether the bridge answers was not checked."; }
+
+# is_this tells whether a build is the package's. A package that names none is any.
+is_this() { [ -z "$build" ] || [ "$1" = "$build" ]; }
+
+# verdict ends the script when the bridge is up, and waits when something before it is not.
+verdict() {
+  if [ "$status" = 503 ]; then
+    [[ $said == *settings-fault* ]] || return 1
+    refuse "the bridge runs, and refuses every call until its app settings are mended:
+$(sed '1,/^$/d' <<<"$said")"
+  fi
+  echo "The bridge answers${version:+, version $version}. Its console: https://$host/api/console"
+  [ -n "$build" ] || echo "The package does not say which version it is: whether it is the one that answers was not checked."
+  [[ $version != *-modified ]] || echo "It was made of changed files: another package of the same commit looks like this one."
+}
+
+# overdue says what answers after the time is over, and what to do.
+overdue() {
+  if [ -z "$running" ] || is_this "$running"; then
+    refuse "https://$host/api/health answers $status after $WAIT seconds: see the app's logs"
+  fi
+  refuse "the bridge at https://$host/ answers, and after $WAIT seconds it is still another package than $version (build $running instead of $build).
+  - restart it and run this again: az functionapp restart --resource-group $group --name $app
+  - on Premium: WEBSITE_RUN_FROM_PACKAGE must name the blob that was uploaded
+  - on Flex Consumption: look at Deployment Center on the app's page in the portal"
 }
 
 arguments "$@"

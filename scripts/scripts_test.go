@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -39,7 +40,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// pack makes a zip of the form of the package: package FILE HANDLERMODE NAME...
+// pack makes a zip of the form of the package: package FILE HANDLERMODE NAME[=TEXT]...
 func pack(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: package FILE HANDLERMODE NAME...")
@@ -47,7 +48,11 @@ func pack(ts *testscript.TestScript, neg bool, args []string) {
 	out, err := os.Create(ts.MkAbs(args[0]))
 	ts.Check(err)
 	archive := zip.NewWriter(out)
-	for _, name := range args[2:] {
+	for _, arg := range args[2:] {
+		name, text, given := strings.Cut(arg, "=")
+		if !given {
+			text = "{}"
+		}
 		header := &zip.FileHeader{Name: name}
 		header.SetMode(0o644)
 		if name == "handler" && args[1] == "0755" {
@@ -55,7 +60,7 @@ func pack(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		entry, err := archive.CreateHeader(header)
 		ts.Check(err)
-		_, err = entry.Write([]byte("{}"))
+		_, err = entry.Write([]byte(text))
 		ts.Check(err)
 	}
 	ts.Check(archive.Close())

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -22,6 +23,16 @@ type site struct {
 	// knows of, which it learns from a running host.
 	Package []string `json:"package"`
 	Listed  []string `json:"listed"`
+	// Published is the build in the package that was published last, Build the one that
+	// answers: after Stale more answers they are the same; below 0 they never are.
+	Published string `json:"published"`
+	Build     string `json:"build"`
+	Stale     int    `json:"stale"`
+	// Old is what the package before answers, as Status and Health; as those when nil.
+	Old *struct {
+		Status int    `json:"status"`
+		Health string `json:"health"`
+	} `json:"old,omitempty"`
 	// Down is how many more times the host is asked in vain; below 0 it never starts.
 	Down int `json:"down"`
 	// Health is what GET /api/health answers, 401 when empty.
@@ -63,8 +74,7 @@ var appCommands = map[string]command{
 		if err != nil {
 			return nil, err
 		}
-		s.Package, err = functionsOf(o.text("src"))
-		return map[string]any{"complete": true}, err
+		return map[string]any{"complete": true}, s.publish(o.text("src"))
 	}},
 	"storage blob upload": {[]string{"auth-mode", "account-name", "container-name", "name", "file", "overwrite", "no-progress!"}, func(w *World, o options) (any, error) {
 		if o.text("auth-mode") != "login" {
@@ -89,8 +99,7 @@ var appCommands = map[string]command{
 		from, _, _ := strings.Cut(strings.TrimPrefix(s.Settings["WEBSITE_RUN_FROM_PACKAGE"], "https://"), "?")
 		host, rest, _ := strings.Cut(from, "/")
 		account, _, _ := strings.Cut(host, ".")
-		s.Package, err = functionsOf(w.Blobs[account+"/"+rest])
-		return nil, err
+		return nil, s.publish(w.Blobs[account+"/"+rest])
 	}},
 	"functionapp function list": {siteOptions, func(w *World, o options) (any, error) {
 		s, err := w.site(o)
@@ -106,20 +115,31 @@ var appCommands = map[string]command{
 	"rest": {[]string{"method", "url", "url-parameters+", "headers+", "body"}, rest},
 }
 
-// functionsOf lists the functions in a package.
-func functionsOf(file string) ([]string, error) {
+// publish takes a package: the functions in it, and the build that it names.
+func (s *site) publish(file string) error {
 	archive, err := zip.OpenReader(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	defer archive.Close()
-	functions := []string{}
-	for _, entry := range archive.File {
-		if name, ok := strings.CutSuffix(entry.Name, "/function.json"); ok {
-			functions = append(functions, name)
-		}
+	return s.unpack(&archive.Reader)
+}
+
+func (s *site) unpack(tree fs.FS) error {
+	found, err := fs.Glob(tree, "*/function.json")
+	if err != nil {
+		return err
 	}
-	return functions, nil
+	s.Package = []string{}
+	for _, name := range found {
+		s.Package = append(s.Package, path.Dir(name))
+	}
+	text, err := fs.ReadFile(tree, "version")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_, s.Published, _ = strings.Cut(strings.TrimSpace(string(text)), " ")
+	return nil
 }
 
 func (w *World) site(o options) (*site, error) {
@@ -209,12 +229,7 @@ func Func(args []string, stderr io.Writer) int {
 			if s == nil {
 				return fmt.Errorf("can't find app with name %q", args[3])
 			}
-			found, err := filepath.Glob("*/function.json")
-			s.Package = []string{}
-			for _, file := range found {
-				s.Package = append(s.Package, filepath.Dir(file))
-			}
-			return err
+			return s.unpack(os.DirFS("."))
 		})
 	}
 	if err != nil {
@@ -224,20 +239,22 @@ func Func(args []string, stderr io.Writer) int {
 	return 0
 }
 
-// Curl is curl --silent --max-time N --write-out FORMAT URL: it prints the app's
-// answer and its status below, 000 when the app can't be reached.
+var errUnreachable = errors.New("curl: (7) Failed to connect")
+
+// Curl is curl --silent --include --suppress-connect-headers --max-time 30 URL: it prints
+// the app's answer below its status and headers, and fails when the app can't be reached.
 func Curl(args []string, stdout, stderr io.Writer) int {
 	err := record("curl", args)
+	if err == nil && (len(args) != 6 || strings.Join(args[:5], " ") != "--silent --include --suppress-connect-headers --max-time 30") {
+		err = fmt.Errorf("curl: option %s: is unknown", strings.Join(args, " "))
+	}
 	if err == nil {
 		err = change(func(w *World) error {
-			for _, s := range w.Sites {
-				if args[len(args)-1] == "https://"+s.Name+".azurewebsites.net/api/health" {
-					if s.Status == 0 {
-						s.Status = 401
-					}
-					fmt.Fprintf(stdout, "%s\n%03d", s.Health, max(s.Status, 0))
-				}
+			s := find(w.Sites, func(s *site) bool { return args[5] == "https://"+s.Name+".azurewebsites.net/api/health" })
+			if s == nil || s.Status < 0 {
+				return errUnreachable
 			}
+			s.answer(stdout)
 			return nil
 		})
 	}
@@ -246,6 +263,24 @@ func Curl(args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// answer prints what the bridge, or what stands before it, says to somebody without a
+// credential.
+func (s *site) answer(out io.Writer) {
+	status, body := cmp.Or(s.Status, 401), s.Health
+	switch {
+	case s.Stale == 0:
+		s.Build = s.Published
+	case s.Old != nil:
+		status, body = s.Old.Status, s.Old.Health
+	}
+	s.Stale = max(s.Stale-1, min(s.Stale, 0))
+	fmt.Fprintf(out, "HTTP/2 %d \r\ncontent-type: application/json\r\n", status)
+	if s.Build != "" && status != 403 && status != 502 { // those are not the bridge's
+		fmt.Fprintf(out, "bridge-build: %s\r\n", s.Build)
+	}
+	fmt.Fprintf(out, "\r\n%s\n", body)
 }
 
 // Main runs what one of the three programs is called with, and ends the process.

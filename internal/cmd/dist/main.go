@@ -1,6 +1,6 @@
 // Command dist lays out dist/ as the Functions host wants it: host.json, a
-// folder with function.json for each function, config/, and the handler, a
-// static linux/amd64 binary. func start, the package and the local cloud all
+// folder with function.json for each function, config/, the handler, a static
+// linux/amd64 binary, and a file that names its version. func start, the package and the local cloud all
 // use that folder. An argument names another folder to lay out.
 //
 // One commit gives one binary, byte by byte, in whatever folder it is built: no
@@ -15,6 +15,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"procallteams/internal/build"
 )
 
 func main() {
@@ -52,8 +54,15 @@ func run(dist string) error {
 			return err
 		}
 	}
-	if err := build(filepath.Join(next, "handler")); err != nil {
+	built := version()
+	if err := compile(filepath.Join(next, "handler"), built); err != nil {
 		return fmt.Errorf("build handler: %w", err)
+	}
+	if built != "" {
+		line := built + " " + build.Fingerprint(built) + "\n"
+		if err := os.WriteFile(filepath.Join(next, build.File), []byte(line), 0o644); err != nil {
+			return err
+		}
 	}
 	if err := os.RemoveAll(dist); err != nil {
 		return err
@@ -61,10 +70,10 @@ func run(dist string) error {
 	return os.Rename(next, dist)
 }
 
-// build compiles the handler into file. Go's own stamp is off: it holds a version
+// compile builds the handler into file. Go's own stamp is off: it holds a version
 // that depends on which tags a clone has fetched.
-func build(file string) error {
-	flags := "-s -w -buildid= -X main.built=" + version()
+func compile(file, built string) error {
+	flags := "-s -w -buildid= -X main.built=" + built
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", file, "./handler")
 	// Static: the libc of the Functions images is not guaranteed.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "GOFLAGS=", "GOEXPERIMENT=")

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"procallteams/internal/build"
 )
 
 // handlerLimit is what the handler may weigh, in bytes: instances fetch and start
@@ -75,7 +77,7 @@ func contents(tree fs.FS) ([]string, error) {
 // belongs reports whether command dist lays out a file of that name.
 func belongs(name string) bool {
 	switch name {
-	case "host.json", "handler", "config/usermatching.csv":
+	case "host.json", "handler", "config/usermatching.csv", build.File:
 		return true
 	}
 	dir, base := path.Split(name)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"procallteams/internal/build"
 )
 
 func TestOneCommitGivesOnePackageInWhateverFolder(t *testing.T) {
@@ -33,6 +35,9 @@ func TestOneCommitGivesOnePackageInWhateverFolder(t *testing.T) {
 	if said := run(t, here, handler, "version"); !strings.Contains(said, commit[:12]+"-modified") {
 		t.Errorf("with a file that no commit holds, handler version says %q; want -modified", said)
 	}
+	if said := string(read(t, filepath.Join(here, "dist", "version"))); said != commit[:12]+"-modified "+build.Fingerprint(commit[:12]+"-modified")+"\n" {
+		t.Errorf("the package says that it is %q", said)
+	}
 	run(t, here, "git", "clean", "-qfd", "handler")
 	run(t, here, "git", "tag", "v1.2.0")
 	run(t, here, "go", "run", "./internal/cmd/dist")
@@ -51,7 +56,7 @@ func TestThePackageIsWhatTheHostUnpacks(t *testing.T) {
 	}
 	defer archive.Close()
 
-	want := map[string]string{"host.json": "-rw-r--r--", "handler": "-rwxr-xr-x", "config/usermatching.csv": "-rw-r--r--"}
+	want := map[string]string{"host.json": "-rw-r--r--", "handler": "-rwxr-xr-x", "config/usermatching.csv": "-rw-r--r--", "version": "-rw-r--r--"}
 	functions, err := filepath.Glob("../../../functions/*/function.json")
 	if err != nil {
 		t.Fatal(err)
