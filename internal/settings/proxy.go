@@ -56,6 +56,7 @@ const (
 	proxyIPv6  = "is ambiguous: an IPv6 address stands in brackets, as in [fd00::5]:8080"
 	proxySOCKS = "names a SOCKS proxy: only a proxy that is spoken to by http or https is possible"
 	proxyPAC   = "names a proxy configuration script (PAC), which is not read: write host:port of the proxy that it names"
+	proxyNone  = "names no proxy: take it out where connections go directly, or, where another place names a proxy that is not to be used, set OUTBOUND_PROXY_BYPASS to *"
 	proxyOther = "names another protocol: only a proxy that is spoken to by http or https is possible"
 )
 
@@ -68,6 +69,9 @@ func ParseProxy(text string) (Proxy, error) {
 	scheme, rest, found := strings.Cut(text, "://")
 	if !found {
 		scheme, rest = "http", strings.TrimPrefix(text, "//")
+	}
+	if isNone(scheme, rest) {
+		return Proxy{}, errors.New(proxyNone)
 	}
 	port := map[string]string{"http": "80", "https": "443"}[strings.ToLower(scheme)]
 	rest = strings.TrimSuffix(rest, "/")
@@ -129,6 +133,17 @@ func isWord(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
 		return r >= utf8.RuneSelf || !unicode.IsLetter(r) && !unicode.IsDigit(r)
 	})
+}
+
+// isNone reports whether an address is one of the words that other programs take for "no
+// proxy" (direct:// is that of browsers). As the name of a host they would fail late, and as a
+// way out they could be a slip: neither is guessed.
+func isNone(scheme, rest string) bool {
+	switch strings.ToLower(strings.Trim(rest, "/")) {
+	case "none", "direct", "no", "off", "false", "null", "disabled":
+		return true
+	}
+	return strings.EqualFold(scheme, "direct")
 }
 
 // isScript reports whether an address is that of a configuration script.
