@@ -182,8 +182,8 @@ func (c *Client) discover(ctx context.Context, name string) (Tenant, error) {
 		return Tenant{}, c.tenantError(refusal)
 	}
 	var p published
-	if err := json.Unmarshal(body, &p); err != nil {
-		return Tenant{}, aadsts.Unreachable(response.StatusCode)
+	if err := json.Unmarshal(body, &p); err != nil || p.Issuer == "" {
+		return Tenant{}, aadsts.Unreachable(response.StatusCode) // somebody else answered
 	}
 	if err := c.sameCloud(p); err != nil {
 		return Tenant{}, err

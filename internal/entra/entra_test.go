@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -269,13 +270,35 @@ func TestAnIDTokenOfAnotherSignInIsRefused(t *testing.T) {
 	}
 }
 
-func TestAClockThatIsWrongRefusesTheIDToken(t *testing.T) {
-	c, _ := start(t)
-	l := leg(consent.ReadPresence)
-	code := signIn(t, c, l)
-	c.Now = func() time.Time { return time.Now().Add(3 * time.Hour) }
-	if _, err := c.Redeem(t.Context(), app, l, code); err == nil || strings.Contains(err.Error(), "ada@") {
-		t.Errorf("an id token that expired: %v", err)
+func TestAClockThatIsWrongRefusesTheIDTokenAndIsNamed(t *testing.T) {
+	for ahead, said := range map[time.Duration]string{
+		3 * time.Hour: "about 3h0m0s ahead of Microsoft's", -20 * time.Minute: "about 20m0s behind Microsoft's",
+		50 * time.Minute: "", -9 * time.Minute: "",
+	} {
+		c, _ := start(t)
+		l := leg(consent.ReadPresence)
+		code := signIn(t, c, l)
+		c.Now = func() time.Time { return time.Now().Add(ahead) }
+		_, err := c.Redeem(t.Context(), app, l, code)
+		refused, ok := errors.AsType[*entra.Error](err)
+		switch {
+		case said == "" && err != nil:
+			t.Errorf("a clock that is %s ahead: %v", ahead, err)
+		case said != "" && (!ok || !strings.Contains(refused.Cause, said) || !strings.Contains(refused.Step, "time server")):
+			t.Errorf("a clock that is %s ahead: %v; want %q", ahead, err, said)
+		}
+	}
+}
+
+func TestWhatAProxyAnswersInPlaceOfATenantsConfigurationPasses(t *testing.T) {
+	for _, body := range []string{`{}`, `{"status":"please sign in"}`, `[]`, `"no"`, `<html>`, ``} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
+		c := &entra.Client{Cloud: settings.Cloud{Name: "public", Authority: server.URL}}
+		_, err := c.Discover(t.Context(), app.Tenant)
+		server.Close()
+		if refused, ok := errors.AsType[*entra.Error](err); !ok || refused.Permanent() {
+			t.Errorf("%q: %v; want an error that passes", body, err)
+		}
 	}
 }
 

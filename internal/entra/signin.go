@@ -107,6 +107,7 @@ type claims struct {
 	Tenant  string   `json:"tid"`
 	Object  string   `json:"oid"`
 	Version string   `json:"ver"`
+	Before  int64    `json:"nbf"` // Unix seconds; valid from then on
 	UPN     string   `json:"preferred_username"`
 	Name    string   `json:"name"`
 	Roles   []string `json:"roles"`
@@ -144,7 +145,8 @@ func (c *Client) Redeem(ctx context.Context, app consent.App, leg consent.Leg, c
 		return consent.SignedIn{}, invalid("Entra sent no id token")
 	}
 	keys := &keySet{KeySet: oidc.NewRemoteKeySet(oidc.ClientContext(ctx, c.client(always)), tenant.KeysEndpoint)}
-	id, err := oidc.NewVerifier(tenant.Issuer, keys, &oidc.Config{ClientID: app.ClientID, SupportedSigningAlgs: []string{oidc.RS256}, Now: c.now}).Verify(ctx, raw)
+	// Times are judged below: the library does not tell which clock is wrong.
+	id, err := oidc.NewVerifier(tenant.Issuer, keys, &oidc.Config{ClientID: app.ClientID, SupportedSigningAlgs: []string{oidc.RS256}, SkipExpiryCheck: true}).Verify(ctx, raw)
 	if keys.unread {
 		unread := aadsts.Unreachable(0)
 		unread.Detail = "its signing keys could not be read"
@@ -152,11 +154,14 @@ func (c *Client) Redeem(ctx context.Context, app consent.App, leg consent.Leg, c
 	}
 	if err != nil {
 		// The library's texts quote claims, which may be personal.
-		return consent.SignedIn{}, invalid("the id token is not valid: signature, issuer, audience or time")
+		return consent.SignedIn{}, invalid("the id token is not valid: signature, issuer or audience")
 	}
 	var who claims
 	if err := id.Claims(&who); err != nil {
 		return consent.SignedIn{}, invalid("the id token's claims cannot be read")
+	}
+	if err := inTime(id, who, c.now()); err != nil {
+		return consent.SignedIn{}, err
 	}
 	switch {
 	case leg.Nonce == "" || subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(leg.Nonce)) != 1:
@@ -173,6 +178,23 @@ func (c *Client) Redeem(ctx context.Context, app consent.App, leg consent.Leg, c
 		Roles:   who.Roles,
 		Tokens:  c.tokens(token, began),
 	}, nil
+}
+
+// leeway is how much our clock may be behind when an id token is judged.
+const leeway = 5 * time.Minute
+
+// inTime judges the times of an id token that Entra issued for this very request: where
+// they do not fit, a clock is wrong.
+func inTime(id *oidc.IDToken, who claims, now time.Time) error {
+	if now.Before(id.Expiry) && !now.Add(leeway).Before(time.Unix(who.Before, 0)) {
+		return nil
+	}
+	// Entra dates its tokens five minutes back.
+	off, direction := now.Sub(id.IssuedAt.Add(5*time.Minute)).Round(time.Minute), "ahead of"
+	if off < 0 {
+		off, direction = -off, "behind"
+	}
+	return &Error{Class: aadsts.Tenant, Cause: fmt.Sprintf("the bridge's clock is about %s %s Microsoft's", off, direction), Step: clockStep}
 }
 
 // keySet tells keys that could not be read, which passes, from a signature that is
@@ -273,9 +295,11 @@ func (c *Client) answered(response *http.Response, body []byte) *Error {
 		return e
 	}
 	e.Cause = fmt.Sprintf("the bridge's clock is %s %s Microsoft's", off, direction)
-	e.Step = "Let the machine that runs the bridge take its time from a time server; in Azure, restart the function app."
+	e.Step = clockStep
 	return e
 }
+
+const clockStep = "Let the machine that runs the bridge take its time from a time server; in Azure, restart the function app."
 
 // outOfTime are the numbers for assertions that are too old or too new.
 var outOfTime = []int{700024, 500133}
