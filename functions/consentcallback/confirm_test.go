@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	devEntra "procallteams/dev/entra"
 	"procallteams/internal/consent"
 )
@@ -57,6 +59,32 @@ func TestAnotherAccountIsUsedAsWellInsteadOrForgotten(t *testing.T) {
 				t.Errorf("a reload = %d", again.StatusCode)
 			}
 		})
+	}
+}
+
+func TestAPersonWhoWasDeletedAndCreatedAnewIsAnotherAccountAndNamedAsSuch(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	must(t, w.entra.RemoveUser(w.reader))
+	anew := uuid.NewString()
+	must(t, w.entra.AddUser(devEntra.User{TenantID: w.tenant, ObjectID: anew, UPN: "rita@contoso.com", Name: "Rita Reader"}))
+	w.advance(2 * time.Hour)
+	_, err := w.read()
+	required(t, err, "AADSTS50034")
+	b := w.browser(w.admin)
+	status, page := b.land(w.visit(devEntra.Person{ObjectID: anew}, b.begin("user?account="+w.reader)))
+	if status != 200 {
+		t.Errorf("renewing it ends with %d", status)
+	}
+	shows(t, page, "Is this the right account?", "deleted and created anew", anew, "Use it instead of the former Rita Reader")
+	if g := w.grant(w.reader); g.State != consent.Reauthorize {
+		t.Errorf("the former account = %s", g.State)
+	}
+	if _, page = b.answer("instead", w.reader); !strings.Contains(page, "Connected") {
+		t.Errorf("the answer ends with %s", page)
+	}
+	if token, err := w.read(); err != nil || token.Account != anew || !w.grant(w.reader).Disconnected {
+		t.Errorf("reading goes on as %s, %v", token.Account, err)
 	}
 }
 

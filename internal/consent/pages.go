@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"procallteams/internal/entra/aadsts"
@@ -188,6 +190,14 @@ func (s *Service) registration(ctx context.Context) settings.Registration {
 		return settings.OwnRegistration
 	}
 	return integration.Registration
+}
+
+// Namesake reports whether one of the accounts before has the user name of the one that
+// signed in: a person who was deleted and created anew is another account.
+func (e ending) Namesake() bool {
+	return slices.ContainsFunc(e.Others, func(g Grant) bool {
+		return g.Account.UPN != "" && strings.EqualFold(g.Account.UPN, e.Flow.Account.UPN)
+	})
 }
 
 // ask adds what is to be known about another account that signed in. Its question comes
