@@ -229,7 +229,7 @@ func carriedBy(stored []consent.Grant, use consent.Use) string {
 	c := health.CarriageOf(stored, use)
 	switch {
 	case c.Carrier == nil:
-		return "no consent carries it yet."
+		return "no consent carries it."
 	case c.Carrier.Account != nil:
 		return "carried by " + nameOf(*c.Carrier.Account) + ". " + c.IfItFailed
 	}

@@ -35,6 +35,7 @@ import (
 	"procallteams/internal/access"
 	"procallteams/internal/check"
 	"procallteams/internal/consent"
+	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/host"
 	"procallteams/internal/integration"
 	"procallteams/internal/page"
@@ -207,7 +208,7 @@ func (f *Function) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	case err != nil:
 		host.Log(r.Context(), f.Log).Warn("sign-in", "error", err.Error())
-		f.welcome(w, r, http.StatusForbidden, notice{"bad", "Microsoft did not sign you in: " + err.Error() + "."})
+		f.welcome(w, r, http.StatusForbidden, notice{"bad", "Microsoft did not sign you in. " + notSignedIn(err)})
 		return
 	}
 	if slices.Contains(who.Roles, AdminRole) {
@@ -217,6 +218,24 @@ func (f *Function) signIn(w http.ResponseWriter, r *http.Request) {
 	host.Log(r.Context(), f.Log).Warn("sign-in without the administrator's role", "account", who.Account.ObjectID)
 	f.welcome(w, r, http.StatusForbidden, notice{"bad", "Microsoft knows you, but you lack the app role " + AdminRole +
 		". Assign it in the Entra admin center (Enterprise applications, Users and groups), or use the set-up code."})
+}
+
+// notSignedIn says why Entra let nobody in, and what to do.
+func notSignedIn(err error) string {
+	refusal, ok := errors.AsType[*aadsts.Error](err)
+	if !ok {
+		return page.Sentence(err.Error())
+	}
+	said := refusal.Said()
+	if refusal.Code != "" {
+		said += " (" + refusal.Code + ")"
+	}
+	text := said + ". " + refusal.Step
+	switch refusal.Class {
+	case aadsts.Credential, aadsts.Tenant, aadsts.Defect:
+		text += " The set-up code opens this page meanwhile."
+	}
+	return text
 }
 
 // code signs in with the set-up code.

@@ -2,11 +2,14 @@ package console_test
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"testing"
 	"time"
 
 	"procallteams/internal/access"
 	"procallteams/internal/consent"
+	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/secret"
 	"procallteams/internal/settings"
 )
@@ -34,6 +37,38 @@ func TestASilentVaultDoesNotHideTheSignIn(t *testing.T) {
 	has(t, w.get("/api/console"), "does not answer at the moment", "Sign in with Microsoft")
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("the sign-in page took %s", took)
+	}
+}
+
+// closed is an Entra that signs nobody in.
+type closed struct {
+	entra
+	err error
+}
+
+func (c closed) FinishSignIn(http.ResponseWriter, *http.Request) (consent.SignedIn, error) {
+	return consent.SignedIn{}, c.err
+}
+
+func TestASignInThatEntraRefusesSaysWhyAndWhatToDo(t *testing.T) {
+	w := start(t, settings.Overrides{Tenant: tenantID, ClientID: clientID})
+	for name, row := range map[string]struct {
+		err  error
+		want []string
+	}{
+		"an expired secret": {aadsts.FromAnswer(401, []byte(`{"error":"invalid_client","error_codes":[7000222]}`)),
+			[]string{"Microsoft Entra: the client secret has expired (AADSTS7000222). Create a new client secret", "The set-up code opens this page meanwhile"}},
+		"a no":      {aadsts.FromCallback("access_denied", "AADSTS65004: no"), []string{"the consent was declined (AADSTS65004). Start again when you are ready."}},
+		"a network": {errors.New("storage does not answer"), []string{"Microsoft did not sign you in. Storage does not answer."}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.console.SignIn = closed{err: row.err}
+			answer := w.post("signin", nil)
+			if answer.Code != http.StatusForbidden {
+				t.Errorf("sign in = %d", answer.Code)
+			}
+			has(t, answer, row.want...)
+		})
 	}
 }
 
