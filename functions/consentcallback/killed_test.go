@@ -16,23 +16,27 @@ import (
 )
 
 // fate is when a process is killed: at one of the things that it asks of storage, Key
-// Vault or Entra, before that is done or after.
+// Vault or Entra, before that is done or after. With an error it lives, and everything
+// from then on fails.
 type fate struct {
 	call  int // counted from 1
 	after bool
+	err   error
 	asked int
 }
 
 // met does one thing, unless the process dies of it.
-func met[T any](f *fate, do func() (T, error)) (T, error) {
+func met[T any](f *fate, do func() (T, error)) (found T, err error) {
 	f.asked++
-	dies := f.asked == f.call
-	if dies && !f.after {
-		runtime.Goexit()
+	strikes := f.asked == f.call || f.err != nil && f.asked > f.call
+	if !strikes || f.after {
+		found, err = do()
 	}
-	found, err := do()
-	if dies {
+	switch {
+	case strikes && f.err == nil:
 		runtime.Goexit()
+	case strikes:
+		err = f.err
 	}
 	return found, err
 }
@@ -124,9 +128,15 @@ func (w *world) restart(f *fate) {
 // that it asks for; then checks. A process that lives to the end is the last.
 func (w *world) everyFate(do func(*fate), check func(when string)) {
 	w.t.Helper()
+	w.everyFateOf(nil, do, check)
+}
+
+// everyFateOf is everyFate of processes that do not die, but meet an error.
+func (w *world) everyFateOf(err error, do func(*fate), check func(when string)) {
+	w.t.Helper()
 	for call := 1; ; call++ {
 		for _, after := range []bool{false, true} {
-			f := &fate{call: call, after: after}
+			f := &fate{call: call, after: after, err: err}
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
@@ -140,7 +150,7 @@ func (w *world) everyFate(do func(*fate), check func(when string)) {
 				when = fmt.Sprintf("after %d things", f.asked)
 			}
 			check(when)
-			if w.t.Failed() || lived && call < 4 {
+			if w.t.Failed() || lived && call < 3 {
 				w.t.Fatalf("%s: it asked for %d", when, f.asked)
 			}
 			if lived {

@@ -1,0 +1,61 @@
+package consentcallback_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	devEntra "procallteams/dev/entra"
+	"procallteams/internal/consent"
+)
+
+// TestACallbackDuringAnOutageNeverClaimsTooMuch: storage, or Key Vault, goes away at any
+// moment of a callback, with what was asked for last done or not, and comes back later.
+func TestACallbackDuringAnOutageNeverClaimsTooMuch(t *testing.T) {
+	outage := errors.New("the service does not answer (outage)")
+	for name, stricken := range map[string]func(*consent.Service, *fate){
+		"storage": func(s *consent.Service, f *fate) {
+			s.Flows, s.Grants = mortalFlows{s.Flows, f}, mortalGrants{s.Grants, f}
+		},
+		"Key Vault": func(s *consent.Service, f *fate) { s.Vault = mortalVault{s.Vault, f} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			var account, page string
+			var b *browser
+			var back devEntra.Callback
+			w.everyFateOf(outage, func(f *fate) {
+				account = uuid.NewString()
+				must(t, w.entra.AddUser(devEntra.User{TenantID: w.tenant, ObjectID: account, UPN: account + "@contoso.com", Name: "Somebody New"}))
+				b = w.browser(w.admin)
+				back = w.visit(devEntra.Person{ObjectID: account}, b.begin("user?another=1"))
+				w.restart(nil)
+				stricken(w.service, f)
+				b.arrive(back)
+				page = b.last()
+			}, func(when string) {
+				t.Helper()
+				if strings.Contains(page, ">Connected") && !w.grant(account).Works() {
+					t.Errorf("%s: the page claims %s", when, page)
+				}
+				before := w.redemptions()
+				w.advance(3 * time.Minute)
+				status, page := b.land(back) // the person presses reload when the outage is over
+				connected := strings.Contains(page, ">Connected")
+				if connected && !w.grant(account).Works() || !connected && !strings.Contains(page, "tart again") {
+					t.Errorf("%s: reloaded, the page says %d %s", when, status, page)
+				}
+				if n := w.redemptions() - before; n > 1 || n == 1 && !connected {
+					t.Errorf("%s: the reload redeemed %d codes, and ends with %s", when, n, page)
+				}
+				if status, page := w.consentUser(account); status != 200 || !strings.Contains(page, "Connected") {
+					t.Errorf("%s: starting again ends with %d %s", when, status, page)
+				}
+				w.inForce(when, account)
+			})
+		})
+	}
+}
