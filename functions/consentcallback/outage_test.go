@@ -2,6 +2,7 @@ package consentcallback_test
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,27 @@ import (
 	devEntra "procallteams/dev/entra"
 	"procallteams/internal/consent"
 )
+
+func TestAStartDuringAnOutageSaysWhatToDo(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	must(t, w.entra.Inject(devEntra.Fault{Endpoint: devEntra.EndpointDiscovery, Kind: devEntra.FaultOutage}))
+	if response := b.get("/api/consent/user"); response.StatusCode != http.StatusBadGateway || len(b.trips()) != 0 {
+		t.Errorf("without Entra = %d, %d trips", response.StatusCode, len(b.trips()))
+	}
+	shows(t, b.last(), "This did not work", "Microsoft Entra is in trouble", "AADSTS90033", "Wait a minute, then try again.", "a sign-in is to be started again")
+	w.entra.ClearFaults()
+	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+	w.service.Flows = mortalFlows{w.service.Flows, &fate{call: 1, err: errors.New("storage does not answer")}}
+	if response := b.arrive(back); response.StatusCode != http.StatusBadGateway {
+		t.Errorf("without storage = %d", response.StatusCode)
+	}
+	shows(t, b.last(), "The bridge could not finish the consent: storage does not answer.", "Wait a minute, then try again", "whoever runs the function app")
+	w.restart(nil)
+	if status, page := b.land(back); status != 200 || !strings.Contains(page, "Connected") {
+		t.Errorf("reloaded = %d %s", status, page)
+	}
+}
 
 // TestACallbackDuringAnOutageNeverClaimsTooMuch: storage, or Key Vault, goes away at any
 // moment of a callback, with what was asked for last done or not, and comes back later.

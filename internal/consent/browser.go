@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"procallteams/internal/entra/aadsts"
+	"procallteams/internal/page"
 	"procallteams/internal/secret"
 )
 
@@ -88,7 +89,7 @@ func (s *Service) arrive(w http.ResponseWriter, r *http.Request, kind Kind, form
 	ctx := r.Context()
 	app, err := s.app(ctx)
 	if err != nil {
-		s.fail(w, r, "finish consent", err)
+		s.fail(w, r, "finish the consent", err)
 		return
 	}
 	if !single(form) {
@@ -103,7 +104,7 @@ func (s *Service) arrive(w http.ResponseWriter, r *http.Request, kind Kind, form
 		// A reload, after the cookie was removed, finds its outcome by the row.
 		flow, found, err := s.Flows.Flow(ctx, app.Tenant, id)
 		if err != nil {
-			s.fail(w, r, "finish consent", err)
+			s.fail(w, r, "finish the consent", err)
 			return
 		}
 		if found && flow.Kind == kind && same(flow.Administrator, administrator) {
@@ -120,7 +121,7 @@ func (s *Service) arrive(w http.ResponseWriter, r *http.Request, kind Kind, form
 		return
 	}
 	if err != nil {
-		s.fail(w, r, "finish consent", err)
+		s.fail(w, r, "finish the consent", err)
 		return
 	}
 	// From here on nobody else uses this code. A person who leaves now still gets
@@ -293,13 +294,19 @@ func (s *Service) unstored(ctx context.Context, flow *Flow, err error, step stri
 // fail answers with what stands in the way of a consent.
 func (s *Service) fail(w http.ResponseWriter, r *http.Request, doing string, err error) {
 	s.Log.ErrorContext(r.Context(), "consent step failed", "doing", doing, "error", err.Error())
-	m := message{Title: "This did not work", Text: err.Error(), Bad: true}
+	m := message{
+		Title: "This did not work", Text: page.Sentence("the bridge could not " + doing + ": " + err.Error()), Bad: true,
+		Step: "Wait a minute, then try again. If it stays, let whoever runs the function app look at its storage account and Key Vault.",
+	}
 	status := http.StatusBadGateway
 	if unset, ok := errors.AsType[*UnsetError](err); ok {
 		m = message{Title: "Not yet", Text: fmt.Sprintf("First %s.", unset.Step)}
 		status = http.StatusConflict
 	} else if refusal, ok := errors.AsType[*aadsts.Error](err); ok {
 		m.Text, m.Step, m.Code, m.Advice = refusal.Said()+".", refusal.Step, refusal.Code, adviceFor(r, refusal.Class)
+		if !refusal.Permanent() {
+			m.Step = "Wait a minute, then try again."
+		}
 	}
 	s.show(w, status, m)
 }

@@ -115,7 +115,7 @@ func (s *Service) confirmed(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	app, err := s.app(ctx)
 	if err != nil {
-		s.fail(w, r, "confirm a consent", err)
+		s.fail(w, r, "confirm the consent", err)
 		return
 	}
 	id := r.URL.Query().Get("trip")
@@ -125,7 +125,7 @@ func (s *Service) confirmed(w http.ResponseWriter, r *http.Request) {
 	}
 	flow, found, err := s.Flows.Flow(ctx, app.Tenant, id)
 	if err != nil {
-		s.fail(w, r, "confirm a consent", err)
+		s.fail(w, r, "confirm the consent", err)
 		return
 	}
 	who := s.Administrator(ctx)
@@ -146,7 +146,7 @@ func (s *Service) confirmed(w http.ResponseWriter, r *http.Request) {
 	}
 	// An answer that comes too late, or twice, ends on the page that shows what is so.
 	if err != nil && !errors.Is(err, ErrNotWaiting) && !errors.Is(err, ErrNoGrant) {
-		s.fail(w, r, "confirm a consent", err)
+		s.fail(w, r, "confirm the consent", err)
 		return
 	}
 	s.away(w, User, id)

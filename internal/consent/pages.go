@@ -140,7 +140,7 @@ func (s *Service) outcome(w http.ResponseWriter, r *http.Request, kind Kind) {
 	ctx := r.Context()
 	app, err := s.app(ctx)
 	if err != nil {
-		s.fail(w, r, "show outcome of consent", err)
+		s.fail(w, r, "show how the consent ended", err)
 		return
 	}
 	id := r.URL.Query().Get("trip")
@@ -150,7 +150,7 @@ func (s *Service) outcome(w http.ResponseWriter, r *http.Request, kind Kind) {
 	}
 	flow, found, err := s.finished(ctx, app.Tenant, id)
 	if err != nil {
-		s.fail(w, r, "show outcome of consent", err)
+		s.fail(w, r, "show how the consent ended", err)
 		return
 	}
 	if !found || flow.Kind != kind || !same(flow.Administrator, pseudonym(s.Administrator(ctx))) {

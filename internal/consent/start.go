@@ -90,18 +90,26 @@ func (s *Service) challenge(r *http.Request, app App, renewed Grant) string {
 func (s *Service) known(w http.ResponseWriter, r *http.Request, account string) (Grant, bool) {
 	app, err := s.app(r.Context())
 	if err != nil {
-		s.fail(w, r, "renew a user consent", err)
+		s.fail(w, r, "renew the user consent", err)
 		return Grant{}, false
 	}
 	grant, found, err := s.find(r.Context(), app.Tenant, User, account)
 	if err != nil {
-		s.fail(w, r, "renew a user consent", err)
+		s.fail(w, r, "renew the user consent", err)
 		return Grant{}, false
 	}
 	if !found {
 		s.show(w, http.StatusNotFound, message{Title: "This account is not known here", Text: "No consent of it is stored, so there is nothing to renew.", Step: "Connect it as another person instead: open the user consent on the bridge's page."})
 	}
 	return grant, found
+}
+
+// what is the trip in words.
+func (t trip) what() string {
+	if t.Kind == string(SignIn) {
+		return "the sign-in"
+	}
+	return "the " + t.Kind + " consent"
 }
 
 // start sends the browser on a trip, of which t says the kind and what it is for.
@@ -117,7 +125,7 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request, t trip, address 
 	}
 	app, err := s.app(r.Context())
 	if err != nil {
-		s.fail(w, r, "start "+t.Kind+" consent", err)
+		s.fail(w, r, "start "+t.what(), err)
 		return
 	}
 	state := newState()
@@ -129,7 +137,7 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request, t trip, address 
 	}
 	to, err := address(app, t, state)
 	if err != nil {
-		s.fail(w, r, "start "+t.Kind+" consent", err)
+		s.fail(w, r, "start "+t.what(), err)
 		return
 	}
 	t.keep(w, r)

@@ -121,12 +121,12 @@ var advice = map[Class]Texts{
 	Transient: {
 		English: Advice{
 			Cause:  "Microsoft Entra does not answer, or asks for a pause.",
-			Action: "Nothing: the bridge tries again by itself. If it lasts, check the network and the proxy, then Microsoft's service health.",
+			Action: "Wait: the bridge tries again by itself, and a sign-in is to be started again. If it lasts, check the network and the proxy, then Microsoft's service health.",
 			Who:    "Nobody; if it lasts, whoever operates the network.",
 		},
 		German: Advice{
 			Cause:  "Microsoft Entra antwortet nicht oder bittet um eine Pause.",
-			Action: "Nichts: Die Bridge versucht es von selbst weiter. Hält die Störung an, prüfen Sie Netzwerk und Proxy, danach den Dienststatus von Microsoft.",
+			Action: "Warten Sie: Die Bridge versucht es von selbst weiter; eine Anmeldung beginnen Sie neu. Hält die Störung an, prüfen Sie Netzwerk und Proxy, danach den Dienststatus von Microsoft.",
 			Who:    "Niemand; hält die Störung an, wer das Netzwerk betreibt.",
 		},
 	},
