@@ -86,7 +86,7 @@ func registered(t *testing.T, profile string) []permission {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "bash", "register.sh", "--url", "https://bridge.contoso.com", "--profile", profile)
-	cmd.Env = append(os.Environ(), "AZ_WORLD="+world, "AZ_CALLS="+filepath.Join(folder, "calls"))
+	cmd.Env = append(os.Environ(), noRaceSleep, "AZ_WORLD="+world, "AZ_CALLS="+filepath.Join(folder, "calls"))
 	if said, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("register.sh: %v\n%s", err, said)
 	}

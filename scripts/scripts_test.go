@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 	})
 }
 
+// noRaceSleep spares each command of a script the second that a binary with the race
+// detector sleeps before its end.
+const noRaceSleep = "GORACE=atexit_sleep_ms=0"
+
 func TestScripts(t *testing.T) {
 	here, err := filepath.Abs(".")
 	if err != nil {
@@ -31,7 +35,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			env.Vars = append(env.Vars,
+			env.Vars = append(env.Vars, noRaceSleep,
 				"SCRIPTS="+here, "AZ_WORLD="+env.WorkDir+"/world.json", "AZ_CALLS="+env.WorkDir+"/calls",
 				"DEPLOY_WAIT=60", "DEPLOY_PAUSE=0.1", "REGISTER_PAUSE=0")
 			return nil

@@ -19,7 +19,12 @@ func TestMain(m *testing.M) {
 // TestScripts runs the tool as an administrator does: testdata/script.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:  "testdata/script",
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			// A binary with the race detector sleeps a second before its end.
+			env.Vars = append(env.Vars, "GORACE=atexit_sleep_ms=0")
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"bytes": bytes},
 	})
 }
