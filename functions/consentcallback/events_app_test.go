@@ -83,8 +83,8 @@ func TestEveryRefusalOfTheAppIsNamedAskedForOnceAMinuteAndRecovers(t *testing.T)
 				t.Errorf("the administrator reads %q, %q; want %q, %q in it", g.Reason, g.NextStep, e.reason, e.step)
 			}
 			before := w.entra.TokenRequests()["client_credentials"]
-			for range 80 { // twenty minutes
-				w.advance(15 * time.Second)
+			for range 40 { // twenty minutes
+				w.advance(30 * time.Second)
 				_, err := w.service.WriteToken(t.Context(), w.tenant, w.grants())
 				required(t, err, e.code)
 				if w.clock().Sub(since)%time.Minute == 0 {

@@ -243,12 +243,12 @@ func (w *world) lasts(e event, d time.Duration) {
 		limit = 15
 	}
 	before := w.entra.TokenRequests()["refresh_token"]
-	for i := range int(d / (15 * time.Second)) {
-		w.advance(15 * time.Second)
+	for i := range int(d / (30 * time.Second)) {
+		w.advance(30 * time.Second)
 		if _, err := w.read(); err == nil {
-			w.t.Fatalf("it recovered by itself after %d quarters of a minute", i)
+			w.t.Fatalf("it recovered by itself after %d halves of a minute", i)
 		}
-		if i%4 == 0 {
+		if i%2 == 0 {
 			w.probe()
 		}
 	}
