@@ -1,8 +1,10 @@
 package storage
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -18,8 +20,17 @@ import (
 // deafOnce carries requests; the answer to the next one with the method is lost.
 type deafOnce struct{ method atomic.Value }
 
+// Do sends a copy: a body may be read until after the answer, and is sent again meanwhile.
 func (d *deafOnce) Do(r *http.Request) (*http.Response, error) {
-	response, err := http.DefaultClient.Do(r)
+	sent := r.Clone(r.Context())
+	if r.Body != nil {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		sent.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	response, err := http.DefaultClient.Do(sent)
 	if err == nil && d.method.CompareAndSwap(r.Method, "") {
 		_ = response.Body.Close()
 		return nil, errors.New("connection reset by peer")
