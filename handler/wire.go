@@ -299,6 +299,10 @@ func (c clients) ledger() *calls.Ledger {
 			}
 			return people, err
 		},
+		Stopped: func(ctx context.Context, tenant string, since time.Time) (func(string) bool, error) {
+			credentials, err := c.storage.Credentials(ctx, tenant)
+			return access.RevokedBefore(credentials, since), err
+		},
 		Wake: func(ctx context.Context, tenant string) error {
 			err := c.storage.WakeWriter(ctx, tenant, 0)
 			if err != nil {

@@ -193,6 +193,16 @@ func TestARevokedCredentialStopsWithinFiveSecondsInEveryProcess(t *testing.T) {
 	if _, _, err := w.issuer.Rotate(t.Context(), "admin", c.ID); !errors.Is(err, access.ErrUnknown) {
 		t.Errorf("a revoked credential was given a new secret: %v", err)
 	}
+	valid, _ := w.create(access.Report)
+	all, err := w.issuer.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string][2]bool{c.ID: {false, true}, valid.ID: {false, false}, "nobodys": {true, true}} {
+		if got := [2]bool{access.RevokedBefore(all, w.now.Add(-time.Hour))(id), access.RevokedBefore(all, w.now)(id)}; got != want {
+			t.Errorf("%s was revoked an hour ago, or by now: %v; want %v", id, got, want)
+		}
+	}
 }
 
 func TestTwoSecretsAreValidWhileAConnectorChanges(t *testing.T) {

@@ -50,6 +50,15 @@ type Credential struct {
 // Allows reports whether the credential carries scope.
 func (c Credential) Allows(scope Scope) bool { return slices.Contains(c.Scopes, scope) }
 
+// RevokedBefore tells by its id whether a credential was revoked before a time. One
+// that is not among all is nobody's.
+func RevokedBefore(all []Credential, at time.Time) func(id string) bool {
+	return func(id string) bool {
+		i := slices.IndexFunc(all, func(c Credential) bool { return c.ID == id })
+		return i < 0 || !all[i].Revoked.IsZero() && all[i].Revoked.Before(at)
+	}
+}
+
 // matches compares secret with every valid hash in constant time.
 func (c Credential) matches(text string) bool {
 	hash := sha256.Sum256([]byte(text))

@@ -31,6 +31,8 @@ type Store interface {
 	// of them or none, each against its Version ([ErrChanged]). A person's row
 	// brings its [Due] along unless it is quiet; one without reports is removed.
 	SavePeople(ctx context.Context, tenant string, people []Person, reporter *Reporter) error
+	// RemoveReporter removes a reporter's row, against its Version ([ErrChanged]).
+	RemoveReporter(ctx context.Context, tenant string, reporter Reporter) error
 	// SaveSwept stores when leases were looked at.
 	SaveSwept(ctx context.Context, tenant string, at time.Time) error
 }
@@ -60,6 +62,9 @@ type Ledger struct {
 	// People returns the directory that a view points at; [ErrChanged] when another has
 	// taken its place.
 	People func(ctx context.Context, ref directory.Ref) (*directory.Index, error)
+	// Stopped returns which reporters could not report since a time: their credentials
+	// were revoked before it.
+	Stopped func(ctx context.Context, tenant string, since time.Time) (func(reporter string) bool, error)
 	// Wake puts a wake-up for the writer on its queue.
 	Wake func(ctx context.Context, tenant string) error
 	Now  func() time.Time

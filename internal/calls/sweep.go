@@ -17,12 +17,16 @@ const (
 	// forgetAfter is how long a report of a person who does nothing any more is
 	// kept, so that older ones that come late are known for such.
 	forgetAfter = 10 * time.Minute
+	// stoppedFor is how long a reporter's credential must be revoked before its row is
+	// removed, so that no request that was let in earlier is under way. The row tells old
+	// epochs from new ones for as long as anybody can report under its name.
+	stoppedFor = time.Hour
 )
 
 // Sweep ends the leases of reporters that are silent, and everything that such a
 // reporter said; takes back what was said about people who do not take part any
-// more; and forgets what is over. For upkeep, once a minute. It may be stopped at
-// any line: the next one goes on.
+// more; and forgets what is over, also reporters that can't come back. For upkeep,
+// once a minute. It may be stopped at any line: the next one goes on.
 func (l *Ledger) Sweep(ctx context.Context, tenant string) error {
 	view, err := l.Look(ctx, tenant)
 	if err != nil || len(view.Reporters) == 0 {
@@ -53,7 +57,38 @@ func (l *Ledger) Sweep(ctx context.Context, tenant string) error {
 	if err != nil {
 		return err
 	}
-	return l.tidy(ctx, tenant, view, everybody, now)
+	if err := l.tidy(ctx, tenant, view, everybody, now); err != nil {
+		return err
+	}
+	return l.forgetReporters(ctx, tenant, view.Reporters, everybody, now)
+}
+
+// forgetReporters removes the rows of reporters whose credentials were revoked, when
+// their leases have ended and nobody's row holds a report of theirs.
+func (l *Ledger) forgetReporters(ctx context.Context, tenant string, reporters Reporters, everybody []Person, now time.Time) error {
+	var over []Reporter
+	for id, r := range reporters {
+		said := func(p Person) bool { _, ok := p.Of(id); return ok }
+		if r.Need == NeedExpired && now.Sub(r.NeedSince) > stoppedFor && !slices.ContainsFunc(everybody, said) {
+			over = append(over, r)
+		}
+	}
+	if len(over) == 0 {
+		return nil
+	}
+	stopped, err := l.Stopped(ctx, tenant, now.Add(-stoppedFor))
+	if err != nil {
+		return fmt.Errorf("look which reporters were revoked: %w", err)
+	}
+	for _, r := range over {
+		if !stopped(r.ID) {
+			continue
+		}
+		if err := l.Store.RemoveReporter(ctx, tenant, r); err != nil && !errors.Is(err, ErrChanged) {
+			return fmt.Errorf("remove a reporter: %w", err)
+		}
+	}
+	return nil
 }
 
 // extend gives reporters whose lease runs a new one, once for each silence: a bridge

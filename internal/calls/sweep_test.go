@@ -242,6 +242,99 @@ func TestABusyReporterIsAmendedAsWell(t *testing.T) {
 	}
 }
 
+// revoke takes a reporter's credential away.
+func (w *world) revoke(reporter string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.revoked = map[string]time.Time{reporter: w.now}
+}
+
+func (w *world) reporters() calls.Reporters {
+	w.t.Helper()
+	now, err := w.st.Now(w.t.Context(), w.tenant)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return now.Reporters
+}
+
+func TestAReporterThatCantComeBackIsForgotten(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	w.complete(l, 7, 10, call("ada", 1))
+	if _, err := l.Complete(t.Context(), w.tenant, "other", 3, 0, []calls.Entry{call("bob", 1)}); err != nil {
+		t.Fatal(err)
+	}
+	w.revoke("pbx")
+	w.beat(l, 60)
+	if len(w.reporters()) != 2 {
+		t.Error("a reporter was forgotten within an hour")
+	}
+	if w.asked != 0 {
+		t.Errorf("%d looks at credentials before anybody was silent for an hour", w.asked)
+	}
+	// The one that may report again stays, however long it is silent: an old epoch is
+	// known for such.
+	w.beat(l, 10)
+	w.later(24 * 30 * time.Hour)
+	w.beat(l, 2)
+	left := w.reporters()
+	if _, there := left["other"]; len(left) != 1 || !there {
+		t.Errorf("reporters %+v; want the one that may still report", left)
+	}
+	if _, err := l.Complete(t.Context(), w.tenant, "other", 2, 0, nil); err == nil {
+		t.Error("an old epoch was taken in")
+	}
+	w.wantOnThePhone()
+	if rows := w.rows(); len(rows) != 0 {
+		t.Errorf("rows %+v", rows)
+	}
+}
+
+func TestAReporterIsForgottenAfterWhatItSaid(t *testing.T) {
+	for write := 1; ; write++ {
+		w := newWorld(t)
+		w.complete(w.ledger(), 7, 10, call("ada", 1), call("bob", 2))
+		w.due()
+		w.revoke("pbx")
+		// Every sweep ends at one write, and the process with it.
+		for range 70 {
+			w.later(time.Minute)
+			_ = w.process(w.st, cutAt(write, true)).Sweep(t.Context(), w.tenant)
+			if _, there := w.reporters()["pbx"]; !there && len(w.rows()) > 0 {
+				t.Fatalf("cut at write %d: the reporter went before its reports", write)
+			}
+		}
+		w.beat(w.ledger(), 70)
+		if len(w.reporters()) != 0 || len(w.rows()) != 0 {
+			t.Fatalf("cut at write %d: left are %v and %v", write, w.reporters(), w.rows())
+		}
+		w.wantDue("id-ada", "id-bob") // the writer was told of the end
+		if write == 4 {
+			return
+		}
+	}
+}
+
+func TestAReporterThatReportsThisInstantIsNotForgotten(t *testing.T) {
+	w := newWorld(t)
+	l := w.ledger()
+	w.complete(l, 7, 10)
+	w.beat(l, 70)
+	w.revoke("pbx")
+	w.later(2 * time.Hour)
+	meanwhile := w.process(w.st, func(write int, after bool) error {
+		if !after && write == 2 { // about to remove the row
+			w.complete(l, 8, 10, call("ada", 1))
+		}
+		return nil
+	})
+	w.sweep(meanwhile)
+	if r := w.reporter(); r.Epoch != 8 {
+		t.Errorf("reporter %+v; want what it said this instant", r)
+	}
+}
+
 func TestSwitchingCallsOffTakesEverythingBackAndOnNeedsAList(t *testing.T) {
 	w := newWorld(t)
 	l := w.ledger()

@@ -40,6 +40,10 @@ type world struct {
 	ref   directory.Ref
 	index *directory.Index
 	wakes atomic.Int64
+	// revoked are reporters, and since when they may not report any more; asked counts
+	// who wanted to know.
+	revoked map[string]time.Time
+	asked   int
 }
 
 func newWorld(t *testing.T) *world {
@@ -124,6 +128,13 @@ func (w *world) process(st *storage.Storage, fault func(write int, after bool) e
 			}
 			return w.index, nil
 		},
+		Stopped: func(_ context.Context, _ string, since time.Time) (func(string) bool, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.asked++
+			revoked := maps.Clone(w.revoked)
+			return func(id string) bool { at, ok := revoked[id]; return ok && at.Before(since) }, nil
+		},
 		Wake: func(ctx context.Context, tenant string) error {
 			w.wakes.Add(1)
 			return st.WakeWriter(ctx, tenant, 0)
@@ -160,6 +171,10 @@ func (c *cuttable) cut(do func() error) error {
 
 func (c *cuttable) SavePeople(ctx context.Context, tenant string, people []calls.Person, reporter *calls.Reporter) error {
 	return c.cut(func() error { return c.Store.SavePeople(ctx, tenant, people, reporter) })
+}
+
+func (c *cuttable) RemoveReporter(ctx context.Context, tenant string, reporter calls.Reporter) error {
+	return c.cut(func() error { return c.Store.RemoveReporter(ctx, tenant, reporter) })
 }
 
 func (c *cuttable) SaveSwept(ctx context.Context, tenant string, at time.Time) error {

@@ -100,6 +100,15 @@ func (c Calls) Reporter(ctx context.Context, tenant, id string) (calls.Reporter,
 	return reporter, err
 }
 
+// RemoveReporter implements [calls.Store].
+func (c Calls) RemoveReporter(ctx context.Context, tenant string, reporter calls.Reporter) error {
+	err := c.Storage.Delete(ctx, tenant, RowReporter+EncodeKey(reporter.ID), reporter.Version)
+	if errors.Is(err, ErrChanged) {
+		return calls.ErrChanged
+	}
+	return err
+}
+
 // SavePeople implements [calls.Store]: one transaction. One whose answer was lost
 // counts as [calls.ErrChanged] when it is met again: who reads anew sees what is
 // there.
