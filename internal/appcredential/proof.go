@@ -49,6 +49,10 @@ func (p proof) used(app consent.App, use func(consent.App) error) error {
 	return use(app)
 }
 
+// vaultTime is how long Key Vault may take to answer while what Entra took last is at
+// hand: a sync waits four seconds for its token.
+const vaultTime = 2 * time.Second
+
 // inForce returns what proves app now. While Key Vault does not answer that is what
 // Entra took last.
 func (i *Issuer) inForce(ctx context.Context, app consent.App) (proof, error) {
@@ -67,14 +71,21 @@ func (i *Issuer) inForce(ctx context.Context, app consent.App) (proof, error) {
 	if kind == settings.CertificateInKeyVault {
 		name = current.Certificate
 	}
-	p, err := i.stored(ctx, app, kind, name, "")
+	before, known := i.lastWorked(app)
+	known = known && before.Kind == kind && before.name == name
+	reading, cancel := ctx, func() {}
+	if known {
+		reading, cancel = context.WithTimeout(ctx, vaultTime)
+	}
+	p, err := i.stored(reading, app, kind, name, "")
+	cancel()
 	if err == nil {
 		return p, nil
 	}
 	fault, unfit := errors.AsType[*aadsts.Error](err)
 	missing := errors.Is(err, secret.ErrNotFound)
 	if !unfit && !missing {
-		if before, ok := i.lastWorked(app); ok && before.Kind == kind && before.name == name {
+		if known {
 			before.note, before.step = "Key Vault does not give out the app's credential ("+err.Error()+"); the one that was read before is in use", "Cure that before the bridge restarts."
 			return before, nil
 		}

@@ -1,11 +1,13 @@
 package appcredential_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	devVault "procallteams/dev/keyvault"
 	"procallteams/internal/appcredential"
 	"procallteams/internal/secret"
 	"procallteams/internal/settings"
@@ -71,5 +73,21 @@ func TestWhatToEnterAtEntraIsTold(t *testing.T) {
 	w.restart()
 	if _, ok := w.issuer.Trust(t.Context(), w.tenant); ok {
 		t.Error("there is no identity to trust")
+	}
+}
+
+// A sync waits four seconds for its token.
+func TestAVaultThatHangsCostsNoToken(t *testing.T) {
+	w := start(t, settings.SecretInKeyVault)
+	must(t, w.issuer.SetSecret(t.Context(), w.addSecret(), time.Time{}))
+	if _, err := w.token(); err != nil {
+		t.Fatal(err)
+	}
+	must(t, w.vault.Inject(devVault.Fault{Kind: devVault.FaultLatency, Latency: time.Minute}))
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	token, err := w.issuer.AppToken(ctx, w.app())
+	if err != nil || token.Value.Empty() || !strings.Contains(token.Credential.Note, "Key Vault") {
+		t.Errorf("AppToken = %q, %v; want one by the secret that was read before", token.Credential.Note, err)
 	}
 }

@@ -68,11 +68,12 @@ func (s *Service) Refused(ctx context.Context, tenant string, token Token, statu
 // drop forgets a token that Graph refused, unless it was replaced meanwhile, and
 // reports whether it was the first one for a while.
 func (p *slot) drop(token Token, now time.Time) (current, first bool) {
-	if !p.token.Value.Empty() && !p.token.Value.Equal(token.Value) {
+	if held := p.held.Load(); held != nil && !held.Value.Equal(token.Value) {
 		return false, false
 	}
 	first = p.rejection.IsZero() || now.Sub(p.rejection) >= inARow
-	p.token, p.rejection = Token{}, now
+	p.held.Store(nil)
+	p.rejection = now
 	if first {
 		p.rejected = 0
 	}
@@ -123,7 +124,7 @@ func (p *slot) reject(g Grant, now time.Time) bool {
 		p.rejectedAt = now
 	}
 	p.rejected++
-	p.token = Token{}
+	p.held.Store(nil)
 	p.rest(fmt.Errorf("a new token of the %s consent was answered 401 by Microsoft Graph", g.Kind), g.SecretVersion, now, rejectedRests[min(p.rejected, len(rejectedRests))-1])
 	return p.rejected >= rejectionsNeeded && now.Sub(p.rejectedAt) >= rejectionsWithin
 }

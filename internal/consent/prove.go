@@ -95,9 +95,9 @@ func (s *Service) ProvePerson(ctx context.Context, tenant string, grant Grant) (
 	if err := p.lock(ctx); err != nil {
 		return Proof{}, err
 	}
-	p.refused = nil // nobody waits for the end of a pause who asks now
+	// Nobody waits for the end of a pause who asks now.
+	token, err := s.renew(ctx, patientTime, tenant, grant, p)
 	p.unlock()
-	token, err := s.tokenOf(ctx, tenant, grant, true)
 	if err != nil {
 		return Proof{}, err
 	}

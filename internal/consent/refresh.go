@@ -17,6 +17,9 @@ import (
 // write makes a version, of which a vault should not hold more than 500.
 const renewAfter = 7 * 24 * time.Hour
 
+// keepTime is how long Key Vault may take to store a newer one.
+const keepTime = 2 * time.Second
+
 // Entra has been seen to refuse good refresh tokens with AADSTS70000 now and
 // then, so it counts only when it was said this often over this time.
 const (
@@ -131,7 +134,10 @@ func (s *Service) refreshed(ctx context.Context, tenant string, grant Grant, tok
 	}
 	replaced := ""
 	if !tokens.Refresh.Empty() {
-		version, err := s.Vault.Put(ctx, grant.SecretName, tokens.Refresh, s.label(tenant, grant.Account.ObjectID))
+		// Whoever waits for the access token does not wait for a vault that hangs.
+		keeping, cancel := context.WithTimeout(ctx, keepTime)
+		version, err := s.Vault.Put(keeping, grant.SecretName, tokens.Refresh, s.label(tenant, grant.Account.ObjectID))
+		cancel()
 		if err != nil {
 			// The stored one still works; the next refresh tries again.
 			s.Log.WarnContext(ctx, "newer sign-in not stored", "account", grant.Account.ObjectID, "error", err.Error())
