@@ -72,8 +72,10 @@ type Graph interface {
 
 // Tokens gives access to Graph.
 type Tokens interface {
-	// ReadToken: see [consent.Service.ReadToken].
-	ReadToken(ctx context.Context, tenant string, grants []consent.Grant) (consent.Token, error)
+	// DirectoryToken: see [consent.Service.DirectoryToken].
+	DirectoryToken(ctx context.Context, tenant string, grants []consent.Grant) (consent.Token, error)
+	// GroupsToken: see [consent.Service.GroupsToken].
+	GroupsToken(ctx context.Context, tenant string, grants []consent.Grant) (consent.Token, error)
 	// Refused tells that Graph answered 401 to the token.
 	Refused(ctx context.Context, tenant string, token consent.Token, status int) error
 }
@@ -148,7 +150,7 @@ type run struct {
 	now      storage.Now
 	settings settings.Integration // with app settings applied
 	start    time.Time
-	token    consent.Token
+	token    consent.Token // with which Graph is asked
 	log      *slog.Logger
 
 	// ref is the stored pointer, next what it will be. before are the accounts that
@@ -184,7 +186,7 @@ func (r *run) tidy(ctx context.Context) error {
 
 // read asks Graph. ctx is for storage, asking for Graph.
 func (r *run) read(ctx, asking context.Context) (err error) {
-	if r.token, err = r.Tokens.ReadToken(asking, r.tenant, r.now.Grants); err != nil {
+	if r.token, err = r.Tokens.DirectoryToken(asking, r.tenant, r.now.Grants); err != nil {
 		return err
 	}
 	if err := r.users(ctx, asking); err != nil {

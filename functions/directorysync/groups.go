@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -22,14 +23,21 @@ import (
 func (r *run) groups(ctx, asking context.Context) error {
 	ids := r.settings.EntraGroups()
 	set, due := setOf(ids), len(ids) > 0 && r.start.Sub(r.ref.GroupsAt) >= groupsEvery
-	switch {
-	case r.token.Kind == consent.User && r.next.GroupsOf != set:
-		return errPerson
-	case r.token.Kind == consent.User, r.next.GroupsOf == set && !due:
-		return nil
+	if r.next.GroupsOf == set && !due || r.ref.Blob == "" && r.fresh == nil {
+		return nil // nothing is to be read, or there is nobody yet
 	}
-	if r.ref.Blob == "" && r.fresh == nil {
-		return nil // there is nobody yet
+	if len(ids) > 0 {
+		token, err := r.Tokens.GroupsToken(asking, r.tenant, r.now.Grants)
+		if _, missing := errors.AsType[*consent.RequiredError](err); missing && r.token.Kind == consent.User {
+			if r.next.GroupsOf == set {
+				return nil // the admin consent may come back
+			}
+			return fmt.Errorf("%w: %w", errPerson, err)
+		}
+		if err != nil {
+			return err
+		}
+		r.token = token
 	}
 	before, err := r.accounts(ctx)
 	if gone(err) {

@@ -80,6 +80,21 @@ func TestMembersOfTheGroupsThatRulesNameAreKnown(t *testing.T) {
 	w.wantAsInEntra()
 }
 
+func TestGroupsAreReadByTheAppWhereAPersonReadsAccounts(t *testing.T) {
+	w := newWorld(t)
+	w.kind, w.grouped = consent.User, true
+	users := w.entra.AddMembers(3)
+	a := w.entra.AddGroup(simulated.Group{DisplayName: "a", Members: []string{users[0].ID}})
+	w.byGroups([]string{a.ID})
+	w.minute()
+	if groups := w.stored().Groups; !cmp.Equal(groups, map[string]directory.Members{a.ID: {Name: "a", Accounts: idsOf(users[0])}}) {
+		t.Errorf("groups = %+v", groups)
+	}
+	if ref := w.look().Accounts; !ref.Basic || ref.Error != "" {
+		t.Errorf("pointer = %+v", ref)
+	}
+}
+
 func TestAGroupThatCannotBeReadKeepsItsMembers(t *testing.T) {
 	w := newWorld(t)
 	users := w.entra.AddMembers(3)

@@ -62,7 +62,8 @@ type world struct {
 	storage  *storage.Storage
 	settings storage.Settings
 	sync     *directorysync.Function
-	kind     consent.Kind // which consent there is
+	kind     consent.Kind // which consent reads accounts
+	grouped  bool         // the admin consent reads groups, though not accounts
 	err      error        // why there is none
 	refused  []int
 	clock    atomic.Pointer[time.Time] // a killed run's request may still be answered
@@ -76,7 +77,14 @@ func (w *world) pass(d time.Duration) {
 	w.clock.Store(&later)
 }
 
-func (w *world) ReadToken(context.Context, string, []consent.Grant) (consent.Token, error) {
+func (w *world) GroupsToken(context.Context, string, []consent.Grant) (consent.Token, error) {
+	if w.kind == consent.User && !w.grouped && w.err == nil {
+		return consent.Token{}, &consent.RequiredError{Kind: consent.Admin, Cause: "it was never given"}
+	}
+	return consent.Token{Value: secret.New("app-token"), Kind: consent.Admin}, w.err
+}
+
+func (w *world) DirectoryToken(context.Context, string, []consent.Grant) (consent.Token, error) {
 	if w.kind == consent.User {
 		return consent.Token{Value: secret.New("user-token"), Kind: consent.User, Account: "o"}, w.err
 	}

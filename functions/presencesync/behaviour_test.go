@@ -64,6 +64,14 @@ func (k *tokens) ReadToken(context.Context, string, []consent.Grant) (consent.To
 	return consent.Token{Value: secret.New("app-token"), Kind: consent.Admin}, k.err
 }
 
+func (k *tokens) DirectoryToken(ctx context.Context, tenant string, grants []consent.Grant) (consent.Token, error) {
+	return k.ReadToken(ctx, tenant, grants)
+}
+
+func (k *tokens) GroupsToken(ctx context.Context, tenant string, grants []consent.Grant) (consent.Token, error) {
+	return k.ReadToken(ctx, tenant, grants)
+}
+
 func (k *tokens) Refused(_ context.Context, _ string, _ consent.Token, status int) error {
 	k.refused = append(k.refused, status)
 	return nil

@@ -228,3 +228,39 @@ func TestTheFirstSyncReadsByAnotherGrantToo(t *testing.T) {
 		t.Errorf("the first sync was missed: %s", g.look().Heartbeat.Error)
 	}
 }
+
+func TestAnAppThatMayNotReadAccountsLeavesThemToAPerson(t *testing.T) {
+	g := newGranted(t)
+	g.hire("ada@contoso.com")
+	grant := func(roles ...string) {
+		t.Helper()
+		if err := g.entra.GrantApplication(g.tenant, g.client, roles...); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.service.Probe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grant("Presence.ReadWrite.All")
+	if n := g.missed(5*time.Second, 5*time.Second); n != 1 {
+		t.Errorf("%d syncs missed while nobody may read accounts; want 1", n)
+	}
+	if beat := g.look().Heartbeat; beat.ErrorCode != "directory-forbidden" || !strings.Contains(beat.Error, "User.Read.All is not granted") {
+		t.Errorf("the heartbeat says %s: %s", beat.ErrorCode, beat.Error)
+	}
+	g.consents("Rita")
+	if n := g.missed(5*time.Second, 5*time.Second); n != 0 || g.look().Heartbeat.Carrier != "admin" {
+		t.Errorf("%d syncs missed with a person, carried by %s: %s", n, g.look().Heartbeat.Carrier, g.look().Heartbeat.Error)
+	}
+	if now := g.look(); !now.Accounts.Basic {
+		t.Error("the accounts are not those that a person may read")
+	}
+	g.now = g.now.Add(time.Minute)
+	grant("User.Read.All")
+	if n := g.missed(5*time.Second, 5*time.Second); n != 0 {
+		t.Errorf("%d syncs missed afterwards: %s", n, g.look().Heartbeat.Error)
+	}
+	if now := g.look(); now.Accounts.Basic {
+		t.Error("the app's new permission tells nothing more about the accounts")
+	}
+}

@@ -21,6 +21,7 @@ const (
 	unusable              = "answer-unusable"
 	unreachable           = "graph-unreachable"
 	directoryUnreadable   = "directory-unreadable"
+	directoryForbidden    = "directory-forbidden"
 	sessionsUnreadable    = "sessions-unreadable"
 )
 
@@ -43,9 +44,17 @@ func (f *failure) Error() string {
 	return text
 }
 
+// tokenError says why there is no token to ask Graph with.
+type tokenError struct{ error }
+
+func (e *tokenError) Unwrap() error { return e.error }
+
 func failed(err error) *failure {
 	if _, ok := errors.AsType[*consent.RequiredError](err); ok {
 		return &failure{code: authorizationRequired, err: err}
+	}
+	if _, ok := errors.AsType[*tokenError](err); ok {
+		return &failure{code: tokenUnavailable, err: err}
 	}
 	if _, ok := errors.AsType[*graph.ThrottledError](err); ok {
 		return &failure{code: throttled, err: err}

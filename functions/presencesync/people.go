@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"runtime/debug"
 	"time"
 
@@ -181,19 +182,18 @@ func (r *run) use(d *directory.Directory, ref directory.Ref) {
 
 // ensureAccounts reads the accounts when none were read yet, so that nobody waits
 // for directorysync after a consent: also when the one before could not tell guests
-// and disabled accounts apart and this one can.
-func (r *run) ensureAccounts(ctx context.Context, token consent.Token) *failure {
-	better := r.now.Accounts.Basic && token.Kind == consent.Admin
+// and disabled accounts apart and one that works now can.
+func (r *run) ensureAccounts(ctx context.Context) *failure {
 	missing := r.now.Accounts.Blob == "" || r.accountsLost
-	if !missing && (!better || r.start.Before(r.nextRead)) {
+	if !missing && (!r.now.Accounts.Basic || r.start.Before(r.nextRead)) {
 		return nil
 	}
-	err := r.readAccounts(ctx, token)
+	err := r.readAccounts(ctx, missing)
 	if err == nil {
 		err = r.know(ctx)
 	}
 	switch {
-	case err == nil, errors.Is(err, storage.ErrChanged), errors.Is(err, errFaster), errors.Is(err, errAwaited):
+	case err == nil, errors.Is(err, errNoBetter), errors.Is(err, storage.ErrChanged), errors.Is(err, errFaster), errors.Is(err, errAwaited):
 		return nil
 	case r.directory != nil:
 		r.log.Warn("accounts not read; those before stay in use", "error", err.Error())
@@ -203,15 +203,42 @@ func (r *run) ensureAccounts(ctx context.Context, token consent.Token) *failure 
 		r.pauseFor(ctx, pause.RetryAfter)
 	}
 	failure := failed(err)
-	if failure.code == refused {
+	_, reads := consent.Carrier(r.now.Grants, consent.Reading)
+	switch {
+	case failure.code == refused:
 		failure.next = "the app registration needs User.Read.All (application), or a user consent"
+	case failure.code == authorizationRequired && reads:
+		failure.code = directoryForbidden
 	}
 	return failure
 }
 
-// readAccounts reads all accounts from Graph and stores them. What changes
-// afterwards is directorysync's to find out.
-func (r *run) readAccounts(ctx context.Context, token consent.Token) error {
+// errNoBetter says that nobody can tell more about accounts than is known.
+var errNoBetter = errors.New("no consent tells more about accounts")
+
+// readAccounts reads all accounts from Graph and stores them; unless they are missing,
+// only if more is told about them than before. A token that Graph does not take at all
+// is replaced by another one.
+func (r *run) readAccounts(ctx context.Context, missing bool) (err error) {
+	for range maxTokens {
+		token, failed := r.Tokens.DirectoryToken(ctx, r.tenant.id, r.now.Grants)
+		if !missing && (failed != nil || token.Kind == consent.User) {
+			return errNoBetter
+		}
+		if failed != nil {
+			return &tokenError{failed}
+		}
+		if err = r.readAccountsBy(ctx, token); !unauthorized(err) {
+			return err
+		}
+		r.tell(ctx, token, http.StatusUnauthorized)
+	}
+	return err
+}
+
+// readAccountsBy is [run.readAccounts] with one token. What changes afterwards is
+// directorysync's to find out.
+func (r *run) readAccountsBy(ctx context.Context, token consent.Token) error {
 	r.nextRead = r.start.Add(readPause)
 	detail := graph.Matching
 	if token.Kind == consent.User {

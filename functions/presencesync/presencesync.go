@@ -56,6 +56,8 @@ type Tokens interface {
 	// grants as just read. It returns a *consent.RequiredError when an
 	// administrator has to consent.
 	ReadToken(ctx context.Context, tenant string, grants []consent.Grant) (consent.Token, error)
+	// DirectoryToken returns one that reads accounts, likewise.
+	DirectoryToken(ctx context.Context, tenant string, grants []consent.Grant) (consent.Token, error)
 	// Refused tells that Graph answered 401 or 403 to the token.
 	Refused(ctx context.Context, tenant string, token consent.Token, status int) error
 }

@@ -76,30 +76,29 @@ func askingTime(all context.Context) (context.Context, context.CancelFunc) {
 
 // ready gets a token and makes sure that it is known who takes part.
 func (r *run) ready(ctx context.Context) (consent.Token, *failure) {
-	if wait := r.now.ThrottledUntil.Sub(r.start); wait > 0 {
-		return consent.Token{}, failed(&graph.ThrottledError{Status: 429, RetryAfter: wait})
+	if failure := r.paused(); failure != nil {
+		return consent.Token{}, failure
 	}
 	token, err := r.Tokens.ReadToken(ctx, r.tenant.id, r.now.Grants)
 	if err != nil {
-		return consent.Token{}, withoutToken(err)
+		return consent.Token{}, failed(&tokenError{err})
 	}
-	unread := r.ensureAccounts(ctx, token)
-	for range maxTokens {
-		if !unauthorized(unread) {
-			break
-		}
-		if token, unread = r.nextToken(ctx, token, http.StatusUnauthorized); unread == nil {
-			unread = r.ensureAccounts(ctx, token)
-		}
-	}
-	if unread != nil {
-		return consent.Token{}, unread
-	}
-	if r.directory == nil {
-		return consent.Token{}, &failure{code: directoryUnreadable, err: cmp.Or(r.unknown, errFaster)}
+	if failure := r.known(ctx); failure != nil {
+		return consent.Token{}, failure
 	}
 	r.beat.Users = len(r.people)
 	return token, nil
+}
+
+// known makes sure that it is known who takes part.
+func (r *run) known(ctx context.Context) *failure {
+	if unread := r.ensureAccounts(ctx); unread != nil {
+		return unread
+	}
+	if r.directory == nil {
+		return &failure{code: directoryUnreadable, err: cmp.Or(r.unknown, errFaster)}
+	}
+	return nil
 }
 
 // keepDirectory makes sure that it is known who takes part, for reports about
@@ -111,7 +110,11 @@ func (r *run) keepDirectory(all context.Context) {
 	}
 	ctx, cancel := askingTime(all)
 	defer cancel()
-	if _, failure := r.ready(ctx); failure != nil {
+	failure := r.paused()
+	if failure == nil {
+		failure = r.known(ctx)
+	}
+	if failure != nil {
 		r.note("directory", failure)
 		return
 	}
@@ -119,11 +122,12 @@ func (r *run) keepDirectory(all context.Context) {
 	r.succeeded()
 }
 
-func withoutToken(err error) *failure {
-	if _, ok := errors.AsType[*consent.RequiredError](err); ok {
-		return failed(err)
+// paused is a failure while Graph wants to be left alone.
+func (r *run) paused() *failure {
+	if wait := r.now.ThrottledUntil.Sub(r.start); wait > 0 {
+		return failed(&graph.ThrottledError{Status: 429, RetryAfter: wait})
 	}
-	return &failure{code: tokenUnavailable, err: err}
+	return nil
 }
 
 // ask sends the requests that have no answer yet, under the limiter, and stops
@@ -192,27 +196,28 @@ func (r *run) askAll(ctx context.Context, token consent.Token, batches []batch) 
 // nextToken returns another token than the one that Graph refused: a fresh one, or the
 // next grant's.
 func (r *run) nextToken(ctx context.Context, refused consent.Token, status int) (consent.Token, *failure) {
-	if err := r.Tokens.Refused(ctx, r.tenant.id, refused, status); err != nil {
-		r.log.Warn("refusal not noted", "error", err.Error())
-	}
-	// Only the grants are read anew: the head must be the one from before Graph was
-	// asked.
-	if now, err := r.Storage.Now(ctx, r.tenant.id); err == nil {
-		r.now.Grants = now.Grants
-	}
+	r.tell(ctx, refused, status)
 	token, err := r.Tokens.ReadToken(ctx, r.tenant.id, r.now.Grants)
 	if err != nil {
-		return consent.Token{}, withoutToken(err)
+		return consent.Token{}, failed(&tokenError{err})
 	}
 	return token, nil
 }
 
-// unauthorized reports whether Graph did not take the token at all.
-func unauthorized(f *failure) bool {
-	if f == nil {
-		return false
+// tell notes that Graph refused a token, and reads the grants anew.
+func (r *run) tell(ctx context.Context, refused consent.Token, status int) {
+	if err := r.Tokens.Refused(ctx, r.tenant.id, refused, status); err != nil {
+		r.log.Warn("refusal not noted", "error", err.Error())
 	}
-	refusal, ok := errors.AsType[*graph.Error](f.err)
+	// Nothing but the grants: the head must be the one from before Graph was asked.
+	if now, err := r.Storage.Now(ctx, r.tenant.id); err == nil {
+		r.now.Grants = now.Grants
+	}
+}
+
+// unauthorized reports whether Graph did not take the token at all.
+func unauthorized(err error) bool {
+	refusal, ok := errors.AsType[*graph.Error](err)
 	return ok && refusal.Status == http.StatusUnauthorized
 }
 

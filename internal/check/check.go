@@ -114,8 +114,8 @@ type run struct {
 	stopped map[Name]Name
 
 	view   View
-	app    *consent.Proof // nil while the credential is not proven
-	reader *consent.Token // the first one that reads, as a sync would choose
+	app    *consent.Proof  // nil while the credential is not proven
+	proofs []consent.Proof // those that Graph accepts, in the order in which a sync chooses
 }
 
 // found is what a step returns.

@@ -12,6 +12,7 @@ import (
 	"procallteams/internal/check"
 	"procallteams/internal/consent"
 	"procallteams/internal/entra/aadsts"
+	"procallteams/internal/matching/participation"
 	"procallteams/internal/outbound"
 	"procallteams/internal/presence"
 	"procallteams/internal/settings"
@@ -209,10 +210,24 @@ func with(change func(*settings.Integration), roles ...string) check.Bridge {
 	return b
 }
 
+// without takes people's sign-ins away.
+func without(b check.Bridge) check.Bridge {
+	look := b.Look
+	b.Look = func(ctx context.Context) (check.View, error) {
+		view, err := look(ctx)
+		view.Grants = view.Grants[:1]
+		return view, err
+	}
+	return b
+}
+
 func TestPermissionsAreComparedWithWhatTheSettingsNeed(t *testing.T) {
 	none := func(*settings.Integration) {}
 	shared := func(s *settings.Integration) { s.Registration = settings.SharedRegistration }
 	off := func(s *settings.Integration) { s.ProCallToTeams = settings.Nobody }
+	group := func(s *settings.Integration) {
+		s.TeamsToProCall = settings.By(participation.Rules{Groups: []participation.Group{{Source: participation.Entra, ID: "8b1f4a8e-0000-4000-8000-00000000000a"}}})
+	}
 	for _, row := range []struct {
 		name   string
 		bridge check.Bridge
@@ -225,6 +240,9 @@ func TestPermissionsAreComparedWithWhatTheSettingsNeed(t *testing.T) {
 		{"but not what is off", with(off, "Presence.Read.All", "User.Read.All"), check.WritePresence, check.Off, "is off"},
 		{"what is too much is a note", with(none, "Presence.ReadWrite.All", "User.Read.All", "Mail.Read"), check.AdminConsent, check.Note, "more than needed: Mail.Read"},
 		{"with a shared registration nobody registers anything", with(shared, "Presence.Read.All", "User.Read.All"), check.AdminConsent, check.Note, "whoever hosts the bridge must add Presence.ReadWrite.All"},
+		{"accounts are read by a person where the app may not", with(none, "Presence.ReadWrite.All"), check.Directory, check.Note, "by the user consent"},
+		{"and the permission is named where nobody may", without(with(none, "Presence.ReadWrite.All")), check.Directory, check.Failed, "User.Read.All (application) and User.ReadBasic.All (delegated)"},
+		{"members of groups need one of their own", with(group, "Presence.ReadWrite.All", "User.Read.All"), check.Directory, check.Failed, "GroupMember.Read.All"},
 		{"no admin consent while calls are to be written", with(none, []string{}...), check.AdminConsent, check.Failed, "holds no role"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -183,7 +183,7 @@ func (r *run) admin(ctx context.Context) found {
 	case !proves(status):
 		return failed(fmt.Sprintf("token with %s; Microsoft Graph answered %d", r.roles(), status), "Run the check again in a minute. If it stays, look at Microsoft's service health.", "operator")
 	}
-	r.reader = &r.app.Token
+	r.proofs = append(r.proofs, *r.app)
 	return r.compared("token with "+r.roles()+", which Graph accepts", consent.Admin, r.app.Permissions)
 }
 
@@ -258,9 +258,7 @@ func (r *run) person(ctx context.Context, grant consent.Grant) found {
 	case !proves(status):
 		return failed(fmt.Sprintf("Microsoft Graph answered %d", status), "Run the check again in a minute.", "operator")
 	}
-	if r.reader == nil {
-		r.reader = &proof.Token
-	}
+	r.proofs = append(r.proofs, proof)
 	return r.compared("token with "+count(len(proof.Permissions), "scope")+", which Graph accepts", consent.User, proof.Permissions)
 }
 
@@ -274,7 +272,7 @@ func proves(status int) bool {
 // reads.
 func (r *run) reading() []Name {
 	needs := []Name{Storage, Tenant}
-	if r.reader == nil {
+	if len(r.proofs) == 0 {
 		needs = append(needs, Credential, AdminConsent, UserConsent)
 	}
 	return needs
@@ -284,7 +282,8 @@ func (r *run) read(ctx context.Context) found {
 	if none, unset := r.unset(); unset {
 		return none
 	}
-	if r.reader == nil {
+	reader, found := r.proof(consent.Reading)
+	if !found {
 		if !r.view.Settings.TeamsToProCall.On() {
 			return off("Teams to ProCall is off, and no consent reads")
 		}
@@ -303,13 +302,13 @@ func (r *run) read(ctx context.Context) found {
 		}
 	}
 	began := r.Now()
-	status, err := r.Presence(ctx, *r.reader, id)
+	status, err := r.Presence(ctx, reader, id)
 	took := max(1, r.Now().Sub(began).Milliseconds()) // a whole millisecond at least
 	switch {
 	case err != nil:
 		return wrong(err, "See whether Microsoft Graph can be reached from the bridge.", "operator")
 	case status == http.StatusOK || id == r.Nobody && proves(status):
-		return ok(fmt.Sprintf("%s in %d ms, by the %s consent", whom, took, r.reader.Kind))
+		return ok(fmt.Sprintf("%s in %d ms, by the %s consent", whom, took, reader.Kind))
 	case status == http.StatusTooManyRequests:
 		return failed("Microsoft Graph asks the bridge to wait (429)", "Nothing, if it passes. Else see whether another app uses the same quota.", "operator")
 	}
@@ -320,27 +319,44 @@ func (r *run) directory(ctx context.Context) found {
 	if none, unset := r.unset(); unset {
 		return none
 	}
-	if r.reader == nil {
+	if len(r.proofs) == 0 {
 		return off("no consent reads, so the directory is not read either")
 	}
-	if err := r.Accounts(ctx, *r.reader); err != nil {
+	reader, found := r.proof(consent.Directory)
+	if !found {
+		app, person := consent.Directory.Permission(consent.Admin), consent.Directory.Permission(consent.User)
+		return failed("the consents lack "+app+" (application) and "+person+" (delegated): one of them is needed to know who takes part",
+			"Let whoever manages the app registration add "+app+", then give the admin consent again.", "administrator")
+	}
+	if err := r.Accounts(ctx, reader); err != nil {
 		return wrong(err, "Give the app registration User.Read.All (application) or User.ReadBasic.All (delegated), with consent.", "administrator")
 	}
-	detail := "changes of accounts can be followed, by the " + string(r.reader.Kind) + " consent"
+	detail := "changes of accounts can be followed, by the " + string(reader.Kind) + " consent"
 	groups := r.view.Settings.EntraGroups()
+	lister, found := r.proof(consent.Groups)
 	switch {
-	case r.reader.Kind == consent.User && len(groups) > 0:
-		return failed("who is in the Entra groups of the rules can only be read with the admin consent", "Give the admin consent.", "administrator")
-	case r.reader.Kind == consent.User:
-		return note(detail+"; guests and disabled accounts can't be told apart", "Give the admin consent, which needs no person.")
+	case len(groups) > 0 && !found:
+		return failed("who is in the Entra groups of the rules can only be read with the admin consent, with "+consent.Groups.Permission(consent.Admin), "Give the admin consent, with that permission.", "administrator")
+	case reader.Kind == consent.User:
+		return note(detail+"; guests and disabled accounts can't be told apart", "Give the admin consent, with "+consent.Directory.Permission(consent.Admin)+": it needs no person.")
 	case len(groups) == 0:
 		return ok(detail)
 	}
-	name, err := r.Group(ctx, *r.reader, groups[0])
+	name, err := r.Group(ctx, lister, groups[0])
 	if err != nil {
 		return wrong(err, "Give the app registration GroupMember.Read.All (application), with admin consent; correct the group in the rules if it was deleted.", "administrator")
 	}
 	return ok(fmt.Sprintf("%s; group “%s” and %d more named by rules", detail, name, len(groups)-1))
+}
+
+// proof returns the token that a sync would choose for a use.
+func (r *run) proof(use consent.Use) (consent.Token, bool) {
+	for _, proof := range r.proofs {
+		if proof.Allows(use) {
+			return proof.Token, true
+		}
+	}
+	return consent.Token{}, false
 }
 
 // write proves the permission by the roles alone: nothing is written.
@@ -358,15 +374,15 @@ func (r *run) write(context.Context) found {
 	case s.Profile == settings.ReadOnlyProfile:
 		return off("the profile is read-only")
 	case missing && !s.ProCallToTeams.On():
-		return off("ProCall to Teams is off, and " + consent.Writing.Permission() + " is not granted")
+		return off("ProCall to Teams is off, and " + consent.Writing.Permission(consent.Admin) + " is not granted")
 	case missing:
-		return failed("Entra's token for the app lacks "+consent.Writing.Permission(), consentStep(s.Registration == settings.SharedRegistration), "administrator")
+		return failed("Entra's token for the app lacks "+consent.Writing.Permission(consent.Admin), consentStep(s.Registration == settings.SharedRegistration), "administrator")
 	case !r.app.Readable:
 		return note("the app's token can't be read, so the role is not proven before the first call is written", "Watch the first call on the console.")
 	case !s.ProCallToTeams.On():
-		return off("ProCall to Teams is off; the token holds " + consent.Writing.Permission())
+		return off("ProCall to Teams is off; the token holds " + consent.Writing.Permission(consent.Admin))
 	}
-	return ok("the token holds " + consent.Writing.Permission() + "; nothing was written")
+	return ok("the token holds " + consent.Writing.Permission(consent.Admin) + "; nothing was written")
 }
 
 // ErrNothing, followed by a reason, says that there is nothing to try.

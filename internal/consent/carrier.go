@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Use is what a grant is needed for: one for each direction.
+// Use is what a grant is needed for.
 type Use string
 
 const (
@@ -15,16 +15,17 @@ const (
 	Reading Use = "reading"
 	// Writing presences carries the direction from ProCall to Teams.
 	Writing Use = "writing"
+	// Directory is reading the tenant's accounts, Groups the members of Entra groups.
+	Directory Use = "directory"
+	Groups    Use = "groups"
 )
 
-// allowedBy reports whether a grant, while it works, is enough. An admin grant is
-// judged by the roles that were seen. None are seen when Graph's token was not
-// readable; then a real read has proven it.
+// allowedBy reports whether a grant, while it works, is enough: by the permissions that
+// were seen with it. None are seen when Graph's token was not readable; then a real read
+// has proven it.
 func (u Use) allowedBy(g Grant) bool {
-	if g.Kind == User {
-		return u == Reading
-	}
-	return len(g.Permissions) == 0 || slices.Contains(g.Permissions, writePresence) || u == Reading && slices.Contains(g.Permissions, readPresence)
+	needed := u.Permission(g.Kind)
+	return needed != "" && (len(g.Permissions) == 0 || slices.ContainsFunc(g.Permissions, func(name string) bool { return covers(name, needed) }))
 }
 
 // Carrier returns the grant that a use stands on: app-only first, as tokens are
@@ -40,8 +41,7 @@ func Carrier(grants []Grant, use Use) (Grant, bool) {
 		case g.Works() && use.allowedBy(g):
 			return g, true
 		case g.Works() && g.Kind == Admin: // consented, but not to this
-			g.Code, g.Reason = "", writePresence+" is not granted"
-			g.State, g.NextStep = Required, "Add "+writePresence+" to the app registration, then open the admin consent."
+			g.lack(use)
 		case g.Kind == User && use == Writing:
 			continue
 		}
@@ -51,6 +51,13 @@ func Carrier(grants []Grant, use Use) (Grant, bool) {
 		}
 	}
 	return nearest, false
+}
+
+// lack makes a grant that works one that lacks what a use needs.
+func (g *Grant) lack(use Use) {
+	needed := use.Permission(g.Kind)
+	g.Code, g.Reason = "", needed+" is not granted"
+	g.State, g.NextStep = Required, "Add "+needed+" to the app registration, then open the "+string(g.Kind)+" consent."
 }
 
 // Standby returns the grant that a use would stand on if its carrier failed: of the

@@ -114,7 +114,7 @@ func shown(token AppToken, now time.Time, status int, unasked error) (verdict, e
 	}
 	v := proven(func(g *Grant) { g.held(now, token, status) })
 	if status != http.StatusUnauthorized {
-		v.token = Token{Value: token.Value, Expires: token.Expires, Kind: Admin}
+		v.token = Token{Value: token.Value, Expires: token.Expires, Kind: Admin, permissions: token.Roles}
 	}
 	return v, nil
 }

@@ -162,6 +162,13 @@ type Token struct {
 	Expires time.Time
 	Kind    Kind
 	Account string // object id, user grants only
+	// permissions are those that it was issued with, none when that is not known.
+	permissions []string
+}
+
+// opens reports whether the token was issued with what a use needs.
+func (t Token) opens(use Use) bool {
+	return use.allowedBy(Grant{Kind: t.Kind, Permissions: t.permissions})
 }
 
 // RequiredError reports that a grant is missing or no longer accepted, and that

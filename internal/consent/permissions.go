@@ -22,13 +22,23 @@ var wider = map[string][]string{
 	readGroups:   {"Group.Read.All", "Group.ReadWrite.All", "GroupMember.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"},
 }
 
-// Permission returns Graph's permission that a use needs: delegated or application
-// for reading, application for writing.
-func (u Use) Permission() string {
-	if u == Writing {
-		return writePresence
-	}
-	return readPresence
+// needed are Graph's permissions for each use: application ones of the admin grant,
+// delegated ones of a user grant. What is not there a grant of that kind is never used
+// for.
+var needed = map[Use]map[Kind]string{
+	Reading:   {Admin: readPresence, User: readPresence},
+	Writing:   {Admin: writePresence},
+	Directory: {Admin: readUsers, User: readBasic},
+	Groups:    {Admin: readGroups},
+}
+
+// Permission returns Graph's permission that a use needs of a grant of that kind, empty
+// when such a grant is never used for it.
+func (u Use) Permission(kind Kind) string { return needed[u][kind] }
+
+// covers reports whether a permission that was granted is enough for one that is needed.
+func covers(granted, needed string) bool {
+	return strings.EqualFold(granted, needed) || slices.Contains(wider[needed], granted)
 }
 
 // signingIn are scopes that every sign-in brings along; they open nothing of the
@@ -70,7 +80,7 @@ func Compare(kind Kind, granted []string, s settings.Integration) Gap {
 	}
 	wanted := Wanted(kind, s)
 	for _, name := range wanted {
-		if !slices.ContainsFunc(granted, func(g string) bool { return strings.EqualFold(g, name) || slices.Contains(wider[name], g) }) {
+		if !slices.ContainsFunc(granted, func(g string) bool { return covers(g, name) }) {
 			gap.Missing = append(gap.Missing, name)
 		}
 	}

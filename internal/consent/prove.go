@@ -58,7 +58,7 @@ func (s *Service) ProveApp(ctx context.Context) (Proof, error) {
 		return Proof{}, fmt.Errorf("get a token for the app: %w", err)
 	}
 	return Proof{
-		Token:       Token{Value: token.Value, Expires: token.Expires, Kind: Admin},
+		Token:       Token{Value: token.Value, Expires: token.Expires, Kind: Admin, permissions: token.Roles},
 		Permissions: token.Roles, Readable: token.Readable, Credential: token.Credential,
 		tenant: app.Tenant, grant: before, issued: token, asked: asked,
 	}, nil

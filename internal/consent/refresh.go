@@ -121,7 +121,7 @@ func (s *Service) redeemStored(ctx context.Context, app App, grant Grant) (Token
 // refreshed records a success and stores the refresh token that is due. An account
 // that Graph refused is restored only when Graph takes it again.
 func (s *Service) refreshed(ctx context.Context, tenant string, grant Grant, tokens Tokens) (Token, error) {
-	token := Token{Value: tokens.Access, Expires: tokens.Expires, Kind: User, Account: grant.Account.ObjectID}
+	token := Token{Value: tokens.Access, Expires: tokens.Expires, Kind: User, Account: grant.Account.ObjectID, permissions: tokens.Scopes}
 	if grant.barred() {
 		switch status, err := s.Read(ctx, token.Value); {
 		case err != nil:
@@ -255,7 +255,7 @@ func (s *Service) connect(ctx context.Context, app App, who SignedIn, wanted boo
 	s.tidy(ctx, name, version)
 	p := s.slot(app.Tenant, app.ClientID, User, account)
 	if p.lock(ctx) == nil {
-		p.accept(Token{Value: who.Access, Expires: who.Expires, Kind: User, Account: account})
+		p.accept(Token{Value: who.Access, Expires: who.Expires, Kind: User, Account: account, permissions: who.Scopes})
 		p.unlock()
 	}
 	return grant, nil

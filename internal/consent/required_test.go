@@ -6,11 +6,11 @@ import (
 )
 
 func TestAConsentThatWasNeverGivenIsGivenAndNotRenewed(t *testing.T) {
-	if text := required(User, nil).Error(); !strings.HasSuffix(text, "it was never given; open /api/consent/user to give it") {
+	if text := required(Reading, nil).Error(); !strings.HasSuffix(text, "it was never given; open /api/consent/user to give it") {
 		t.Errorf("never given: %s", text)
 	}
 	refused := []Grant{{Kind: User, State: Reauthorize, Reason: "the password was reset"}}
-	if text := required(User, refused).Error(); !strings.HasSuffix(text, "open /api/consent/user to renew it") {
+	if text := required(Reading, refused).Error(); !strings.HasSuffix(text, "open /api/consent/user to renew it") {
 		t.Errorf("refused: %s", text)
 	}
 }

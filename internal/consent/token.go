@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -27,6 +28,19 @@ func (s *Service) WriteToken(ctx context.Context, tenant string, grants []Grant)
 	return s.token(ctx, tenant, grants, Writing)
 }
 
+// DirectoryToken returns a token that reads the tenant's accounts, which need not be of
+// the grant that reads presences, like [Service.ReadToken]. A person's tells less about
+// them.
+func (s *Service) DirectoryToken(ctx context.Context, tenant string, grants []Grant) (Token, error) {
+	return s.token(ctx, tenant, grants, Directory)
+}
+
+// GroupsToken returns an app-only token that reads the members of Entra groups, like
+// [Service.ReadToken].
+func (s *Service) GroupsToken(ctx context.Context, tenant string, grants []Grant) (Token, error) {
+	return s.token(ctx, tenant, grants, Groups)
+}
+
 // passing leaves out an error that is in a grant's row already.
 func passing(err error) error {
 	if _, marked := errors.AsType[*RequiredError](err); marked {
@@ -45,7 +59,10 @@ func (s *Service) token(ctx context.Context, tenant string, grants []Grant, use 
 			continue
 		}
 		token, err := s.tokenOf(asking, tenant, grant, false)
-		if err == nil {
+		if err == nil && !token.opens(use) { // it is older than the permission
+			token, err = s.tokenOf(asking, tenant, grant, true)
+		}
+		if err == nil && token.opens(use) {
 			return token, nil
 		}
 		if asking.Err() != nil {
@@ -60,11 +77,7 @@ func (s *Service) token(ctx context.Context, tenant string, grants []Grant, use 
 	if fresh, err := s.Grants.Grants(ctx, tenant); err == nil {
 		grants = ordered(fresh)
 	}
-	kind := Admin
-	if use == Reading {
-		kind = User
-	}
-	return Token{}, required(kind, grants)
+	return Token{}, required(use, grants)
 }
 
 // retried reports whether a grant that was refused may recover without a new
@@ -73,12 +86,23 @@ func (g Grant) retried() bool {
 	return g.Kind == User && g.SecretVersion != "" && (g.State == Reauthorize || g.State == Blocked || g.State == Unverified)
 }
 
-// required says what is missing: the refusal of the grant that would be best.
-func required(kind Kind, grants []Grant) *RequiredError {
+// required says what is missing: the refusal of the grant that would be best, or the
+// permission that one lacks which works.
+func required(use Use, grants []Grant) *RequiredError {
+	kind := Admin
+	if use == Reading {
+		kind = User
+	}
 	best := &RequiredError{Kind: kind, Cause: neverGiven}
 	for _, g := range grants {
-		if g.Kind != kind && kind != User || g.State == Required && g.Reason == "" || g.Works() {
+		if use.Permission(g.Kind) == "" || g.State == Required && g.Reason == "" {
 			continue
+		}
+		if g.Works() {
+			if use.allowedBy(g) {
+				continue
+			}
+			g.lack(use)
 		}
 		best = g.required(nil)
 		if g.Kind == kind {
@@ -169,7 +193,7 @@ func (s *Service) appToken(ctx context.Context, tenant string, grant Grant) (Tok
 		return Token{}, err
 	}
 	found := v.of(grant)
-	if found.State != grant.State {
+	if found.State != grant.State || !sameSet(found.Permissions, grant.Permissions) {
 		if _, err := s.store(ctx, tenant, grant, v); err != nil {
 			return Token{}, err
 		}
@@ -178,4 +202,9 @@ func (s *Service) appToken(ctx context.Context, tenant string, grant Grant) (Tok
 		return Token{}, found.required(nil)
 	}
 	return v.token, nil
+}
+
+// sameSet compares names, in whatever order.
+func sameSet(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
