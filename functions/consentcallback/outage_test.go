@@ -34,6 +34,37 @@ func TestAStartDuringAnOutageSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestAnAdminConsentThatIsGivenAgainDuringAnOutageIsNotCalledConnected(t *testing.T) {
+	w := newWorld(t)
+	w.consentAdmin()
+	w.advance(time.Hour)
+	w.probe()
+	must(t, w.entra.RevokeApplication(w.tenant, w.client))
+	w.advance(5 * time.Second)
+	must(t, w.entra.Inject(devEntra.Fault{Endpoint: devEntra.EndpointToken, Kind: devEntra.FaultThrottle, RetryAfter: time.Minute}))
+	b := w.browser(w.admin)
+	status, page := b.land(w.visit(devEntra.Person{ObjectID: w.admin}, b.begin("admin")))
+	if status != 200 || strings.Contains(page, ">Connected") {
+		t.Errorf("ends with %d %s", status, page)
+	}
+	shows(t, page, "Not looked at yet", "could not look at it yet", `http-equiv="refresh"`)
+	outcome, asked := strings.TrimPrefix(b.visited[len(b.visited)-1], public), w.entra.Requests(devEntra.EndpointToken)
+	for range 10 {
+		w.advance(5 * time.Second)
+		b.get(outcome)
+	}
+	if n := w.entra.Requests(devEntra.EndpointToken) - asked; n > 0 {
+		t.Errorf("the page asked Entra %d times while it wants a pause", n)
+	}
+	w.entra.ClearFaults()
+	w.advance(time.Minute)
+	b.get(outcome)
+	shows(t, b.last(), ">Connected")
+	if g := w.grant(""); !g.Works() || !g.CheckedAt.Equal(w.clock()) {
+		t.Errorf("grant = %s, proven at %s", g.State, g.CheckedAt)
+	}
+}
+
 // TestACallbackDuringAnOutageNeverClaimsTooMuch: storage, or Key Vault, goes away at any
 // moment of a callback, with what was asked for last done or not, and comes back later.
 func TestACallbackDuringAnOutageNeverClaimsTooMuch(t *testing.T) {

@@ -191,7 +191,7 @@ func (s *Service) arriveAdmin(ctx context.Context, app App, form url.Values, flo
 	now := s.now()
 	grant, err := s.change(ctx, app.Tenant, Grant{Kind: Admin, ClientID: app.ClientID}, func(g *Grant) bool {
 		if g.Works() && g.ClientID == app.ClientID {
-			g.GivenAt, g.CheckedAt = now, time.Time{} // what was proven before says nothing about this one
+			g.GivenAt = now
 			return true
 		}
 		g.belong(app.ClientID)

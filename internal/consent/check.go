@@ -24,6 +24,12 @@ var checks = []time.Duration{5 * time.Second, 15 * time.Second, 30 * time.Second
 // that ticks a little early does not skip a turn.
 const slack = 15 * time.Second
 
+// givenAgain reports whether an admin consent that works was given once more since it
+// was proven: what was seen before says nothing about this one.
+func (g Grant) givenAgain() bool {
+	return g.Kind == Admin && g.Works() && g.CheckedAt.Before(g.GivenAt)
+}
+
 // due reports whether the admin grant should be proven now, when that is to happen
 // at least this often.
 func (g Grant) due(now time.Time, every time.Duration) bool {
@@ -35,7 +41,7 @@ func (g Grant) due(now time.Time, every time.Duration) bool {
 		}
 		every = min(every, time.Minute)
 	}
-	return g.provenAgo(now) >= every-slack
+	return g.givenAgain() || g.provenAgo(now) >= every-slack
 }
 
 // provenAgo is how long ago the state was proven: for ever, when that lies ahead. Then
@@ -180,7 +186,7 @@ func (g *Grant) missing(now time.Time, roles []string) {
 		g.CheckedAt = now
 	case g.State == Waiting:
 		g.enter(Required, now, why{class: aadsts.AdminConsent, reason: "Microsoft reported the consent, but no token shows the permission", step: step})
-	case g.Works() && g.CheckedAt.Before(g.GivenAt): // removed in the portal, and given again here before that was seen
+	case g.givenAgain(): // removed in the portal before, and nobody saw it
 		g.enter(Waiting, now, spreading)
 	case g.Works(), g.State == Reauthorize, g.State == Blocked:
 		g.enter(Reauthorize, now, why{class: aadsts.AdminConsent, reason: "the permission was removed in the portal", step: "Open the admin consent to give it again."})

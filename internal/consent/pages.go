@@ -176,7 +176,7 @@ func (s *Service) outcome(w http.ResponseWriter, r *http.Request, kind Kind) {
 	shown := page.Page{Title: title(data), Body: page.Execute(pages, "ending", data)}
 	if data.Working {
 		shown.Refresh = 2 * time.Second
-	} else if data.Grant.State == Waiting {
+	} else if data.Grant.State == Waiting || data.Unseen() {
 		shown.Refresh = 5 * time.Second
 	}
 	page.Render(w, http.StatusOK, shown)
@@ -244,7 +244,7 @@ func (s *Service) watched(ctx context.Context, app App) Grant {
 	}
 	for _, g := range grants {
 		if g.Kind == Admin && g.ClientID == app.ClientID {
-			if !g.due(s.now(), settings.DefaultConsentCheck) {
+			if !g.due(s.now(), settings.DefaultConsentCheck) || s.avoided(ctx, app, g) != nil {
 				return g
 			}
 			checked, err := s.checkAdmin(ctx, app, g)
@@ -256,6 +256,9 @@ func (s *Service) watched(ctx context.Context, app App) Grant {
 	}
 	return Grant{}
 }
+
+// Unseen reports whether the bridge could not look yet at a consent that was given again.
+func (e ending) Unseen() bool { return e.Grant.givenAgain() }
 
 // missing returns the other consent while it has no working grant.
 func missing(kind Kind, grants []Grant) Kind {
@@ -279,6 +282,8 @@ func title(e ending) string {
 		return "This consent was interrupted"
 	case e.Flow.Outcome == Asked && e.Grant.State == Unconfirmed:
 		return "Is this the right account?"
+	case e.Unseen():
+		return "Not looked at yet"
 	case e.Flow.Outcome == Connected || e.Grant.Works():
 		return "Connected"
 	case e.Flow.Outcome == Pending && e.Grant.State == Waiting:
