@@ -10,6 +10,7 @@ package aadsts
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"regexp"
 	"slices"
@@ -133,10 +134,13 @@ func FromAnswer(status int, body []byte) *Error {
 		Correlation string `json:"correlation_id"`
 		Claims      string `json:"claims"`
 	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.Error == "" {
+	err := json.Unmarshal(body, &answer)
+	// A member of another type than today's must not make each refusal look like trouble.
+	if _, odd := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !odd || answer.Error == "" {
 		return Unreachable(status)
 	}
-	e := judge(answer.Error, answer.SubError, answer.Description, answer.Codes, status)
+	codes := slices.DeleteFunc(answer.Codes, func(n int) bool { return n <= 0 })
+	e := judge(answer.Error, answer.SubError, answer.Description, codes, status)
 	if e.Code == "" && !slices.Contains(tokenWords, answer.Error) {
 		return Unreachable(status) // Entra names a number or one of its words
 	}

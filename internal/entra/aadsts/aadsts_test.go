@@ -55,6 +55,19 @@ func TestRefusalsAreClassified(t *testing.T) {
 	}
 }
 
+func TestARefusalIsReadThoughOneOfItsMembersChanges(t *testing.T) {
+	for name, body := range map[string]string{
+		"numbers are words":      `{"error":"invalid_grant","error_codes":["50173"],"error_description":"AADSTS50173: x"}`,
+		"numbers are one number": `{"error":"invalid_grant","error_codes":50173,"error_description":"AADSTS50173: x"}`,
+		"claims are an object":   `{"claims":{"access_token":{}},"error":"invalid_grant","error_codes":[50173]}`,
+		"the sub-error is none":  `{"suberror":null,"error":"invalid_grant","error_codes":[50173]}`,
+	} {
+		if e := FromAnswer(400, []byte(body)); e.Class != Reauthorize || e.Code != "AADSTS50173" {
+			t.Errorf("%s: %s %s", name, e.Class, e.Code)
+		}
+	}
+}
+
 func TestCallbackErrorsKeepOnlyKnownForms(t *testing.T) {
 	e := FromCallback("<script>", "AADSTS65004: <b>no</b>\r\nTrace ID: 1c0ffee0-0000-4000-8000-000000000001\r\nCorrelation ID: x")
 	if e.Class != Canceled || e.Code != "AADSTS65004" || e.Word != "" || e.TraceID == "" || e.CorrelationID != "" {
