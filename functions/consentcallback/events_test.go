@@ -332,16 +332,19 @@ func TestARefreshTokenOfAnotherClientIsDoubtedThenNamed(t *testing.T) {
 	must(t, w.entra.AddApp(devEntra.App{TenantID: w.tenant, ClientID: other, Name: "Another app", Secret: "its-own-secret", RedirectURIs: []string{public + "/other"}}))
 	must(t, w.spoil(w.signInTo(other, "its-own-secret", public+"/other")))
 	w.advance(2 * time.Hour)
-	began := w.clock()
+	began, asked := w.clock(), w.entra.TokenRequests()["refresh_token"]
 	for w.grant(w.reader).Works() {
 		if w.clock().Sub(began) > 10*time.Minute {
 			t.Fatal("not marked after ten minutes")
 		}
 		_, _ = w.read()
-		w.advance(15 * time.Second)
+		w.advance(5 * time.Second)
 	}
 	if d := w.clock().Sub(began); d < 2*time.Minute {
 		t.Errorf("marked after %s; want some minutes of doubt", d)
+	}
+	if n := w.entra.TokenRequests()["refresh_token"] - asked; n < 3 || n > 6 {
+		t.Errorf("asked %d times while in doubt; want some three", n)
 	}
 	if g := w.grant(w.reader); g.State != consent.Reauthorize || g.Code != "AADSTS70000" || !strings.Contains(g.NextStep, "client id is unchanged") {
 		t.Errorf("grant = %s %s %q", g.State, g.Code, g.NextStep)
