@@ -96,39 +96,45 @@ func (s *Service) arrive(w http.ResponseWriter, r *http.Request, kind Kind, form
 		s.show(w, http.StatusBadRequest, unknownTrip)
 		return
 	}
-	state := form.Get("state")
-	id := tripID(state)
-	administrator := pseudonym(s.Administrator(ctx))
-	t, ok := s.begun(r, state, string(kind))
-	if !ok || t.Tenant != app.Tenant || t.ClientID != app.ClientID || !same(t.Administrator, administrator) {
-		// A reload, after the cookie was removed, finds its outcome by the row.
-		flow, found, err := s.Flows.Flow(ctx, app.Tenant, id)
-		if err != nil {
-			s.fail(w, r, "finish the consent", err)
-			return
-		}
-		if found && flow.Kind == kind && same(flow.Administrator, administrator) {
-			s.away(w, kind, id)
-			return
-		}
-		s.show(w, http.StatusBadRequest, unknownTrip)
+	flow := Flow{ID: tripID(form.Get("state")), Kind: kind, Administrator: pseudonym(s.Administrator(ctx)), Began: s.now()}
+	t, ok := s.begun(r, form.Get("state"), string(kind))
+	if !ok || t.Tenant != app.Tenant || t.ClientID != app.ClientID || !same(t.Administrator, flow.Administrator) {
+		s.arriveWithout(w, r, app, flow)
 		return
 	}
-	flow := Flow{ID: id, Kind: kind, Administrator: administrator, Began: s.now()}
 	err = s.Flows.BeginFlow(ctx, app.Tenant, flow)
-	if isChanged(err) { // it came back before: show what became of it
-		s.away(w, kind, id)
-		return
-	}
-	if err != nil {
+	switch {
+	case isChanged(err): // it came back before: show what became of it
+	case err != nil:
 		s.fail(w, r, "finish the consent", err)
 		return
+	default:
+		s.finish(ctx, app, t, form, flow)
+		http.SetCookie(w, tripCookie(flow.ID, "", 0))
 	}
-	// From here on nobody else uses this code. A person who leaves now still gets
-	// connected.
+	s.away(w, kind, flow.ID)
+}
+
+// arriveWithout answers a browser that brings no cookie of the trip: the one that came
+// back before, and reloads, finds its outcome by the row.
+func (s *Service) arriveWithout(w http.ResponseWriter, r *http.Request, app App, trip Flow) {
+	flow, found, err := s.Flows.Flow(r.Context(), app.Tenant, trip.ID)
+	switch {
+	case err != nil:
+		s.fail(w, r, "finish the consent", err)
+	case found && flow.Kind == trip.Kind && same(flow.Administrator, trip.Administrator):
+		s.away(w, trip.Kind, trip.ID)
+	default:
+		s.show(w, http.StatusBadRequest, unknownTrip)
+	}
+}
+
+// finish does with Microsoft's answer what is to be done, and notes what became of it.
+// Nobody else uses this code; a person who leaves now still gets connected.
+func (s *Service) finish(ctx context.Context, app App, t trip, form url.Values, flow Flow) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 80*time.Second)
 	defer cancel()
-	if kind == Admin {
+	if flow.Kind == Admin {
 		s.arriveAdmin(ctx, app, form, &flow)
 	} else {
 		s.arriveUser(ctx, app, t, form, &flow)
@@ -137,8 +143,6 @@ func (s *Service) arrive(w http.ResponseWriter, r *http.Request, kind Kind, form
 	if err := s.Flows.FinishFlow(ctx, app.Tenant, flow); err != nil {
 		s.Log.ErrorContext(ctx, "outcome of a consent not stored", "error", err.Error())
 	}
-	http.SetCookie(w, tripCookie(id, "", 0))
-	s.away(w, kind, id)
 }
 
 // away leads to the outcome at an address without code or state.
@@ -249,15 +253,18 @@ func (s *Service) arriveUser(ctx context.Context, app App, t trip, form url.Valu
 	if grant.State == Unconfirmed {
 		flow.Outcome = Asked
 	}
-	// A refusal without an account, from an earlier attempt, is history now.
-	if grants, err := s.Grants.Grants(ctx, app.Tenant); err == nil {
-		for _, g := range grants {
-			if g.Kind == User && g.Account.ObjectID == "" {
-				if err := s.Grants.RemoveGrant(ctx, app.Tenant, g); err != nil {
-					s.Log.WarnContext(ctx, "earlier refusal not removed", "error", err.Error())
-				}
-			}
-		}
+	s.forgetRefusal(ctx, app)
+}
+
+// forgetRefusal removes a refusal without an account, from an earlier attempt: it is
+// history now.
+func (s *Service) forgetRefusal(ctx context.Context, app App) {
+	grant, found, err := s.find(ctx, app.Tenant, User, "")
+	if err == nil && found {
+		err = s.Grants.RemoveGrant(ctx, app.Tenant, grant)
+	}
+	if err != nil {
+		s.Log.WarnContext(ctx, "earlier refusal not removed", "error", err.Error())
 	}
 }
 
