@@ -4,21 +4,33 @@ import (
 	"archive/zip"
 	"bytes"
 	"debug/elf"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"procallteams/internal/build"
 )
 
-func TestOneCommitGivesOnePackageInWhateverFolder(t *testing.T) {
+// Another folder, day, time zone and umask: what a machine adds is no part of the package.
+func TestOneCommitGivesOnePackageWhereverAndWhenever(t *testing.T) {
 	commit := strings.TrimSpace(run(t, ".", "git", "rev-parse", "HEAD"))
 	here, there := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere", "deeper")
-	first, second := packageOf(t, here), packageOf(t, there)
+	first := packageOf(t, here)
+	strict := syscall.Umask(0o077)
+	defer syscall.Umask(strict)
+	t.Setenv("TZ", "Pacific/Auckland")
+	second := packageOf(t, there)
+	old := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+	if err := errors.Join(os.Chtimes(filepath.Join(there, "dist", "handler"), old, old), pack(filepath.Join(there, "dist"), second)); err != nil {
+		t.Fatal(err)
+	}
 	if !bytes.Equal(read(t, first), read(t, second)) {
 		t.Error("two clones of one commit gave two packages")
 	}

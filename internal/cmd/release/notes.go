@@ -15,7 +15,7 @@ var heading = regexp.MustCompile(`(?m)^## \[?([^\]\s]+)\]?.*$`)
 var relative = regexp.MustCompile(`\]\(([A-Za-z0-9_-]+[/.])`)
 
 // notesOf returns the text of the release page: the version's section of the
-// changelog, with a button that opens the template in the Azure portal. An empty
+// changelog, with buttons that open the template in the portals of both Azures. An empty
 // version is what is not released yet.
 func notesOf(changelog, version, repository string) (string, error) {
 	section := "Unreleased"
@@ -31,8 +31,9 @@ func notesOf(changelog, version, repository string) (string, error) {
 	}
 	var notes strings.Builder
 	if address := pagesOf(repository); address != "" {
-		button := "https://portal.azure.com/#create/Microsoft.Template/uri/" + url.QueryEscape(address+templateName)
-		fmt.Fprintf(&notes, "[![Deploy to Azure](https://aka.ms/deploytoazurebutton)](%s)\n\n", button)
+		form := "/#create/Microsoft.Template/uri/" + url.QueryEscape(address+templateName)
+		fmt.Fprintf(&notes, "[![Deploy to Azure](https://aka.ms/deploytoazurebutton)](https://portal.azure.com%s)\n", form)
+		fmt.Fprintf(&notes, "[![Deploy to Azure Gov](https://aka.ms/deploytoazuregovbutton)](https://portal.azure.us%s)\n\n", form)
 	}
 	fmt.Fprintf(&notes, "%s\n\nHow to deploy, upgrade and go back: docs/deploy.md. Checksums are in %s;\n", text, sumsName)
 	fmt.Fprintf(&notes, "`gh attestation verify %s --repo %s` tells where the package comes from.\n", packageName, orElse(repository, "OWNER/NAME"))

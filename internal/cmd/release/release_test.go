@@ -45,9 +45,9 @@ func TestAReleaseIsMadeTwiceAlike(t *testing.T) {
 	if first["pages/azuredeploy.json"] != first["azuredeploy.json"] {
 		t.Error("the button opens another template")
 	}
-	button := "https://portal.azure.com/#create/Microsoft.Template/uri/https%3A%2F%2Fcontoso.github.io%2Fbridge%2Fazuredeploy.json"
+	button := "/#create/Microsoft.Template/uri/https%3A%2F%2Fcontoso.github.io%2Fbridge%2Fazuredeploy.json"
 	text := "What is [new](https://github.com/Contoso/bridge/blob/v1.2.0/docs/new.md#x), [elsewhere](https://example.com/a)."
-	if notes := first["NOTES.md"]; !strings.Contains(notes, button) || !strings.Contains(notes, text) || strings.Contains(notes, "Older.") {
+	if notes := first["NOTES.md"]; !strings.Contains(notes, "https://portal.azure.com"+button) || !strings.Contains(notes, "https://portal.azure.us"+button) || !strings.Contains(notes, text) || strings.Contains(notes, "Older.") {
 		t.Errorf("notes:\n%s", notes)
 	}
 }
