@@ -14,6 +14,7 @@ register.sh --url https://bridge.contoso.com [options]
                         With it no client secret is needed
   --profile PROFILE     full (reads and writes, the default) or read-only (Teams to
                         ProCall alone)
+  --without-groups      leave GroupMember.Read.All out: no rule names an Entra group
   --shared              for several tenants: only for who hosts bridges for others
   --name NAME           display name, normally "ProCall Teams Bridge"
   --client-id ID        take this registration instead of looking for the name
@@ -21,7 +22,9 @@ register.sh --url https://bridge.contoso.com [options]
   --admin me|UPN        give this person the app role Bridge.Admin; may be repeated
 
 Needs the Azure CLI 2.37 or newer, signed in (az login) to the tenant of the
-registration, with the role Application Developer there, or a higher one.
+registration, with the role Application Developer there, or a higher one. To change a
+registration that somebody else made, be one of its owners or Cloud Application
+Administrator.
 TEXT
 }
 
@@ -47,13 +50,14 @@ TABLE
 readonly ROLE='{"id":"65652c55-6676-4da5-b6bd-848546cb91d4","allowedMemberTypes":["User"],"displayName":"Bridge administrator","description":"Administers ProCall Teams Bridge","value":"Bridge.Admin","isEnabled":true}'
 readonly GUID='^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
 
-url="" identity="" profile=full audience=AzureADMyOrg name="ProCall Teams Bridge" client="" credential=procall-teams-bridge admins=""
+url="" identity="" profile=full groups=yes audience=AzureADMyOrg name="ProCall Teams Bridge" client="" credential=procall-teams-bridge admins=""
 
 arguments() {
   while [ $# -gt 0 ]; do
     case $1 in
       --help | -h) usage && exit 0 ;;
       --shared) audience=AzureADMultipleOrgs && shift && continue ;;
+      --without-groups) groups=no && shift && continue ;;
     esac
     [ $# -ge 2 ] || refuse "$1 needs a value, or is unknown: see --help"
     case $1 in
@@ -86,6 +90,7 @@ lower() { tr '[:upper:]' '[:lower:]' <<<"$1"; }
 surroundings() {
   command -v az >/dev/null || refuse "the Azure CLI (az) is missing: https://aka.ms/azure-cli"
   tenant=$(az account show --query tenantId --output tsv) || refuse "sign in first: az login"
+  echo "Registering in the tenant $tenant."
   local cloud
   cloud=$(az cloud show --query '[name, endpoints.activeDirectory, endpoints.microsoftGraphResourceId]' --output tsv)
   { read -r cloud && read -r authority && read -r graph; } <<<"$cloud"
@@ -106,9 +111,10 @@ $client"
 
 # access is the registration's requiredResourceAccess for the profile.
 access() {
-  local list="" for type id
-  while read -r for type id _; do
+  local list="" for type id name
+  while read -r for type id name; do
     [[ $for == both || $for == "$profile" ]] || continue
+    [[ $name != GroupMember.Read.All || $groups == yes ]] || continue
     list="$list,{\"id\":\"$id\",\"type\":\"$type\"}"
   done < <(permissions)
   echo "[{\"resourceAppId\":\"$GRAPH\",\"resourceAccess\":[${list#,}]}]"
@@ -120,12 +126,14 @@ register() {
   local settings=(--sign-in-audience "$audience" --web-redirect-uris "${redirects[@]}" --required-resource-accesses "$(access)"
     --enable-id-token-issuance false --enable-access-token-issuance false)
   if [ -z "$client" ]; then
-    client=$(az ad app create --display-name "$name" "${settings[@]}" --app-roles "[$ROLE]" --query appId --output tsv)
+    client=$(az ad app create --display-name "$name" "${settings[@]}" --app-roles "[$ROLE]" --query appId --output tsv) ||
+      refuse "Entra creates no registration for you, see above: you need the role Application Developer in the tenant $tenant"
     echo "Created the registration \"$name\"."
     return
   fi
   left_out "${redirects[@]}"
-  az ad app update --id "$client" "${settings[@]}"
+  az ad app update --id "$client" "${settings[@]}" ||
+    refuse "Entra does not change the registration $client for you, see above: be one of its owners, or Cloud Application Administrator"
   echo "Brought the registration $client up to date."
   local roles
   roles=$(az ad app show --id "$client" --query 'appRoles' --output json)
@@ -196,7 +204,8 @@ appoint() {
     [ -z "$has" ] || continue
     patiently az rest --method post --url "${graph%/}/v1.0/servicePrincipals/$principal/appRoleAssignedTo" \
       --headers Content-Type=application/json \
-      --body "{\"principalId\":\"$who\",\"resourceId\":\"$principal\",\"appRoleId\":\"$role\"}" --output none
+      --body "{\"principalId\":\"$who\",\"resourceId\":\"$principal\",\"appRoleId\":\"$role\"}" --output none ||
+      refuse "Entra does not give $admin the app role, see above: that takes an owner of the enterprise application, or a Cloud Application Administrator. Everything else is done: client id $client"
     echo "$admin is a bridge administrator now."
   done
 }

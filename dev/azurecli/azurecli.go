@@ -55,7 +55,7 @@ func Run(args []string, stdout, stderr io.Writer) int {
 		return 2 // az: a command line that it does not understand
 	}
 	err = change(func(w *World) error {
-		if text, refused := w.refusal(name); refused {
+		if text, refused := w.refusal(strings.TrimSpace(name + " " + o.text("method"))); refused {
 			return errors.New(text)
 		}
 		answer, err := commands()[name].run(w, o)

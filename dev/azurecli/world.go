@@ -20,7 +20,8 @@ type World struct {
 	Sites       []*site        `json:"sites"`
 	// Blobs names the file that was uploaded last, by account/container/name.
 	Blobs map[string]string `json:"blobs"`
-	// Refusals make the next calls of a command fail with their texts.
+	// Refusals make the next calls of a command fail with their texts. Those of az rest have
+	// its method behind them: "rest post".
 	Refusals map[string][]string `json:"refusals"`
 	// Made counts objects, for their ids.
 	Made int `json:"made"`
