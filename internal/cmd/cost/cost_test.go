@@ -3,11 +3,13 @@ package main
 import (
 	"math"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
 func TestTheDocumentIsWhatTheProgramPrints(t *testing.T) {
-	want, err := document()
+	want, err := document(public(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -17,6 +19,46 @@ func TestTheDocumentIsWhatTheProgramPrints(t *testing.T) {
 	}
 	if string(got) != want {
 		t.Error("docs/cost.md is not what the program computes: make generate")
+	}
+}
+
+func public(t *testing.T) prices {
+	t.Helper()
+	p, err := pricesIn("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestOnesOwnPricesAreUsedAndAListWithGapsIsRefused(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "prices.json")
+	read := func(change func(string) string) (prices, error) {
+		if err := os.WriteFile(file, []byte(change(string(publicList))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return pricesIn(file)
+	}
+	euros, err := read(func(list string) string {
+		return strings.NewReplacer("US dollars", "euros", "East US", "West Europe", `"price": 157.7`, `"price": 1000`).Replace(list)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := document(euros)
+	if err != nil || strings.Contains(text, "dollars") || !strings.Contains(text, "| euros a month |") || !strings.Contains(text, "West Europe in euros") || !strings.Contains(text, "instead of Flex Consumption | 1020 |") {
+		t.Errorf("with prices in euros: %v\n%s", err, text)
+	}
+	for want, change := range map[string][2]string{
+		`price "nat" is negative, there twice`: {`"key": "zone"`, `"key": "nat"`},
+		`price "gold" is`:                      {`"key": "zone"`, `"key": "gold"`},
+		`price "queue" is negative`:            {`"price": 0.004,`, `"price": -1,`},
+		`price "premium" is missing`:           {",\n    {\"key\": \"premium\", \"what\": \"Functions Elastic Premium EP1, one instance\", \"per\": \"month\", \"price\": 157.7, \"seen\": \"\"}", ""},
+		`unknown field "usd"`:                  {`"price": 0.004,`, `"usd": 0.004,`},
+	} {
+		if _, err := read(func(list string) string { return strings.Replace(list, change[0], change[1], 1) }); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("pricesIn() = %v; want %s", err, want)
+		}
 	}
 }
 
@@ -53,9 +95,9 @@ func TestALargeTenantIsSlowedToItsShareOfTheBudget(t *testing.T) {
 }
 
 func TestWhatIsFreeCostsNothing(t *testing.T) {
-	for _, i := range (amounts{onDemand: onDemandGBs, executions: onDemandRuns, onDemandRuns: onDemandRuns}).dollars(list)[:8] {
-		if i.usd != 0 {
-			t.Errorf("%s costs %v within the free grant", i.what, i.usd)
+	for _, i := range (amounts{onDemand: onDemandGBs, executions: onDemandRuns, onDemandRuns: onDemandRuns}).costs(public(t))[:8] {
+		if i.money != 0 {
+			t.Errorf("%s costs %v within the free grant", i.what, i.money)
 		}
 	}
 }

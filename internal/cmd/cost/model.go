@@ -178,19 +178,19 @@ func (s scenario) pollTime() float64 {
 	return minimumBilled
 }
 
-// dollars is what the amounts cost, by part.
-func (a amounts) dollars(p prices) []item {
+// costs is what the amounts cost, by part.
+func (a amounts) costs(p prices) []item {
 	return []item{
-		{"Functions, always ready, waiting", a.baseline * p.baseline.usd},
-		{"Functions, always ready, working", a.working * p.alwaysReady.usd},
-		{"Functions, on demand", max(0, a.onDemand-onDemandGBs) * p.onDemand.usd},
-		{"Functions, executions", (a.executions - a.onDemandRuns + max(0, a.onDemandRuns-onDemandRuns)) / 1e6 * p.executions.usd},
-		{"Storage, tables", a.table / 1e4 * p.table.usd},
-		{"Storage, queues", a.queue / 1e4 * p.queue.usd},
-		{"Storage, blobs", a.blobWrite/1e4*p.blobWrite.usd + a.blobOther/1e4*p.blobOther.usd},
-		{"Key Vault", a.vault / 1e4 * p.vault.usd},
-		{"Logs", a.logGB * p.logs.usd},
-		{"Alert rules", alerts5*p.alert5.usd + alerts15*p.alert15.usd},
+		{"Functions, always ready, waiting", a.baseline * p.of("baseline")},
+		{"Functions, always ready, working", a.working * p.of("alwaysReady")},
+		{"Functions, on demand", max(0, a.onDemand-onDemandGBs) * p.of("onDemand")},
+		{"Functions, executions", (a.executions - a.onDemandRuns + max(0, a.onDemandRuns-onDemandRuns)) / 1e6 * p.of("executions")},
+		{"Storage, tables", a.table / 1e4 * p.of("table")},
+		{"Storage, queues", a.queue / 1e4 * p.of("queue")},
+		{"Storage, blobs", a.blobWrite/1e4*p.of("blobWrite") + a.blobOther/1e4*p.of("blobOther")},
+		{"Key Vault", a.vault / 1e4 * p.of("vault")},
+		{"Logs", a.logGB * p.of("logs")},
+		{"Alert rules", alerts5*p.of("alert5") + alerts15*p.of("alert15")},
 	}
 }
 
@@ -201,13 +201,13 @@ const (
 )
 
 type item struct {
-	what string
-	usd  float64
+	what  string
+	money float64
 }
 
 func total(items []item) (sum float64) {
 	for _, i := range items {
-		sum += i.usd
+		sum += i.money
 	}
 	return sum
 }

@@ -1,48 +1,70 @@
 package main
 
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+)
+
 // price is one line of a price list.
 type price struct {
-	what string
-	unit string
-	usd  float64
+	Key  string  `json:"key"` // one of keys
+	What string  `json:"what"`
+	Per  string  `json:"per"` // the unit
+	Each float64 `json:"price"`
+	// Seen is when the price was last seen in writing. Empty: it is from memory.
+	Seen string `json:"seen"`
 }
 
-// prices are Microsoft's public list prices, pay as you go, East US, in US dollars, as
-// they were quoted in 2025. Nobody looks them up when the tables are made: put yours
-// here, and make generate.
+// prices is a price list: Microsoft's public one, pay as you go, or yours.
 type prices struct {
-	baseline, alwaysReady, onDemand price // per GB-second
-	executions                      price // per million
-	table, queue                    price // per 10,000 operations
-	blobWrite, blobOther            price
-	vault                           price // per 10,000 operations
-	logs                            price // per GB
-	alert5, alert15                 price // per rule and month
-	endpoint, nat                   price // per month
-	premium                         price // EP1, per month
+	Currency string  `json:"currency"`
+	Region   string  `json:"region"`
+	Prices   []price `json:"prices"`
 }
 
-var list = prices{
-	baseline:    price{"Functions Flex Consumption, always ready, waiting", "GB-s", 0.000004},
-	alwaysReady: price{"… always ready, working", "GB-s", 0.000016},
-	onDemand:    price{"… on demand, above 100,000 GB-s a month", "GB-s", 0.000026},
-	executions:  price{"… executions; on demand above 250,000 a month", "million", 0.40},
-	table:       price{"Table Storage, LRS", "10,000 operations", 0.00036},
-	queue:       price{"Queue Storage, LRS", "10,000 operations", 0.004},
-	blobWrite:   price{"Blob Storage, hot, LRS, writes", "10,000 operations", 0.055},
-	blobOther:   price{"… reads and others", "10,000 operations", 0.0044},
-	vault:       price{"Key Vault, standard", "10,000 operations", 0.03},
-	logs:        price{"Log Analytics, pay as you go; the first 5 GB of a billing account are free and not deducted here", "GB", 2.30},
-	alert5:      price{"Alert rule on logs, every 5 minutes", "month", 1.50},
-	alert15:     price{"… every 15 minutes or less often", "month", 0.50},
-	endpoint:    price{"Private endpoint", "month", 7.30},
-	nat:         price{"NAT gateway", "month", 32.85},
-	premium:     price{"Functions Elastic Premium EP1, one instance", "month", 157.70},
+// keys are what the model asks a price of.
+var keys = []string{
+	"baseline", "alwaysReady", "onDemand", "executions", "table", "queue", "blobWrite", "blobOther", "vault", "logs",
+	"alert5", "alert15", "endpoint", "zone", "nat", "premium",
 }
 
-func (p prices) all() []price {
-	return []price{
-		p.baseline, p.alwaysReady, p.onDemand, p.executions, p.table, p.queue, p.blobWrite, p.blobOther, p.vault, p.logs, p.alert5, p.alert15,
-		p.endpoint, p.nat, p.premium,
+//go:embed prices.json
+var publicList []byte
+
+// pricesIn reads the price list in a file of the form of prices.json, or the public one when
+// there is no file. A list that lacks a price, or has one that nothing asks for, is refused.
+func pricesIn(file string) (p prices, err error) {
+	text := publicList
+	if file != "" {
+		if text, err = os.ReadFile(file); err != nil {
+			return p, err
+		}
 	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&p); err != nil {
+		return p, fmt.Errorf("%s: %w", file, err)
+	}
+	var found []string
+	for _, line := range p.Prices {
+		if line.Each < 0 || !slices.Contains(keys, line.Key) || slices.Contains(found, line.Key) {
+			return p, fmt.Errorf("%s: price %q is negative, there twice, or nothing asks for it", file, line.Key)
+		}
+		found = append(found, line.Key)
+	}
+	for _, key := range keys {
+		if !slices.Contains(found, key) {
+			return p, fmt.Errorf("%s: price %q is missing", file, key)
+		}
+	}
+	return p, nil
+}
+
+// of is the price of something for one unit.
+func (p prices) of(key string) float64 {
+	return p.Prices[slices.IndexFunc(p.Prices, func(line price) bool { return line.Key == key })].Each
 }

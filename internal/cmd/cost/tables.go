@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,8 +24,8 @@ func table(rows ...[]string) string {
 	return text.String()
 }
 
-// monthly is dollars by size and interval.
-func monthly() string {
+// monthly is money by size and interval.
+func (p prices) monthly() string {
 	rows := [][]string{{"people"}}
 	for _, interval := range intervals {
 		rows[0] = append(rows[0], "every "+seconds(interval))
@@ -32,25 +33,25 @@ func monthly() string {
 	for _, users := range sizes {
 		row := []string{grouped(float64(users))}
 		for _, interval := range intervals {
-			row = append(row, dollars(total(standard(users, interval).month().dollars(list))))
+			row = append(row, whole(total(standard(users, interval).month().costs(p))))
 		}
 		rows = append(rows, row)
 	}
 	return table(rows...)
 }
 
-// parts is what the dollars are made of, every 5 seconds.
-func parts() string {
+// parts is what the money is made of, every 5 seconds.
+func (p prices) parts() string {
 	rows := [][]string{{"part"}}
 	var columns [][]item
 	for _, users := range sizes {
 		rows[0] = append(rows[0], grouped(float64(users)))
-		columns = append(columns, standard(users, 5).month().dollars(list))
+		columns = append(columns, standard(users, 5).month().costs(p))
 	}
 	for i, first := range columns[0] {
 		row := []string{first.what}
 		for _, column := range columns {
-			row = append(row, fmt.Sprintf("%.2f", column[i].usd))
+			row = append(row, fmt.Sprintf("%.2f", column[i].money))
 		}
 		rows = append(rows, row)
 	}
@@ -78,28 +79,29 @@ func quantities() string {
 }
 
 // choices is what else 1,000 people may cost.
-func choices() string {
+func (p prices) choices() string {
 	with := func(edit func(*scenario)) string {
 		s := standard(1_000, 5)
 		edit(&s)
-		return dollars(total(s.month().dollars(list)))
+		return whole(total(s.month().costs(p)))
 	}
-	base := total(standard(1_000, 5).month().dollars(list))
-	premium := list.premium.usd
-	for _, i := range standard(1_000, 5).month().dollars(list)[4:] { // all but Functions
-		premium += i.usd
+	base := total(standard(1_000, 5).month().costs(p))
+	premium := p.of("premium")
+	for _, i := range standard(1_000, 5).month().costs(p)[4:] { // all but Functions
+		premium += i.money
 	}
+	private := base + 5*(p.of("endpoint")+p.of("zone"))
 	return table(
-		[]string{"1,000 people, every 5 s", "US dollars a month"},
-		[]string{"standard: four always-ready groups, push, both directions", dollars(base)},
+		[]string{"1,000 people, every 5 s", p.Currency + " a month"},
+		[]string{"standard: four always-ready groups, push, both directions", whole(base)},
 		[]string{"small: nothing always ready; changes and calls may take two minutes when it was quiet", with(func(s *scenario) { s.alwaysReady = false })},
 		[]string{"only Teams to ProCall", with(func(s *scenario) { s.calls = false })},
 		[]string{"UCServer polls every 5 s instead of pushes", with(func(s *scenario) { s.delivery = poll })},
 		[]string{"UCServer long-polls: its instance is at work all the time", with(func(s *scenario) { s.delivery = longPoll })},
 		[]string{"instances of 2 GB", with(func(s *scenario) { s.memory = 2 })},
-		[]string{"private network: four endpoints, besides", dollars(base + 4*list.endpoint.usd)},
-		[]string{"… and one fixed address to the outside", dollars(base + 4*list.endpoint.usd + list.nat.usd)},
-		[]string{"Elastic Premium, one EP1, instead of Flex Consumption", dollars(premium)},
+		[]string{"private network: five endpoints with their zones, besides", whole(private)},
+		[]string{"… and one fixed address to the outside", whole(private + p.of("nat"))},
+		[]string{"Elastic Premium, one EP1, instead of Flex Consumption", whole(premium)},
 	)
 }
 
@@ -120,15 +122,15 @@ func logTable() string {
 	return table(append(rows, []string{"**together**", grouped(lines), "", fmt.Sprintf("**%.1f**", bytes/1e6)})...)
 }
 
-func priceTable() string {
-	rows := [][]string{{"what", "US dollars", "per"}}
-	for _, p := range list.all() {
-		rows = append(rows, []string{p.what, strconv.FormatFloat(p.usd, 'f', -1, 64), p.unit})
+func (p prices) list() string {
+	rows := [][]string{{"what", p.Currency, "per", "last seen"}}
+	for _, line := range p.Prices {
+		rows = append(rows, []string{line.What, strconv.FormatFloat(line.Each, 'f', -1, 64), line.Per, cmp.Or(line.Seen, "from memory")})
 	}
 	return table(rows...)
 }
 
-func dollars(n float64) string { return fmt.Sprintf("%.0f", n) }
+func whole(n float64) string { return fmt.Sprintf("%.0f", n) }
 
 func seconds(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) + " s" }
 
