@@ -215,6 +215,7 @@ func wire(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (funct
 			{Name: "say how it stands", Do: upkeep.Standing{Read: reader.Read, Now: c.now, Log: log}.Do},
 			{Name: "announce the end of the credential", Do: c.consent.Remind},
 			{Name: "retire the previous tenant", Do: c.settings.Repair},
+			{Name: "disable the sign-ins of former tenants", Do: c.abandon},
 			{Name: "forget old changes", Do: c.trim},
 			{Name: "forget what may not be kept", Do: (&storage.Forgetting{Settings: c.settings, Now: c.now}).Do},
 		}}.Run,
@@ -352,41 +353,8 @@ func (c clients) tell(ctx context.Context, tenant string) {
 	}
 }
 
-// inTenant does a duty in the tenant in use.
-func (c clients) inTenant(do func(ctx context.Context, tenant string) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		tenant, err := c.settings.Tenant(ctx)
-		if err != nil || tenant == "" {
-			return err
-		}
-		return do(ctx, tenant)
-	}
-}
-
 type signingSecret struct{ *access.Kept }
 
 // PushSecret makes the secret if the push address came from an app setting, so
 // that no page has made it.
 func (s signingSecret) PushSecret(ctx context.Context) (secret.Text, error) { return s.Ensure(ctx) }
-
-// trim forgets what is older than the retention, of the tenant in use and of the
-// one before.
-func (c clients) trim(ctx context.Context) error {
-	current, _, err := c.settings.Load(ctx)
-	if err != nil || current.Tenant == "" {
-		return err
-	}
-	previous, err := c.settings.Previous(ctx)
-	if err != nil {
-		return err
-	}
-	for _, tenant := range []string{current.Tenant, previous} {
-		if tenant == "" {
-			continue
-		}
-		if _, _, err := c.storage.Feed(tenant).Trim(ctx, c.now(), current.RetentionDuration()); err != nil {
-			return err
-		}
-	}
-	return nil
-}

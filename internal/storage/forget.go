@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"procallteams/internal/access"
+	"procallteams/internal/consent"
 )
 
 // Forgetting removes what may not be kept any longer, once an hour: look-ups of
@@ -124,6 +125,22 @@ func (s Settings) replacing(ctx context.Context, before, after string) (string, 
 	return formatReplaced(tenants), nil
 }
 
+// Replaced returns the tenants whose place another one took, and about which something
+// is stored still: one storage operation.
+func (s Settings) Replaced(ctx context.Context) ([]string, error) {
+	row, err := s.Storage.Get(ctx, Installation, RowTenant)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read which tenants were replaced: %w", err)
+	}
+	tenants := replacedOf(row)
+	delete(tenants, row.Text("tenant"))
+	delete(tenants, s.Overrides.Tenant) // an app setting brings any tenant back
+	return slices.Sorted(maps.Keys(tenants)), nil
+}
+
 // forgetReplaced removes what is stored about tenants that were replaced, once the
 // retention is over that was set for them.
 func (s Settings) forgetReplaced(ctx context.Context, now time.Time) error {
@@ -177,6 +194,9 @@ func (s Settings) forget(ctx context.Context, tenant string, age time.Duration) 
 	}
 	if !now.Retired && now.Settings.Tenant != "" {
 		return false, nil // its retirement is upkeep's, or it comes back this instant
+	}
+	if slices.ContainsFunc(now.Grants, func(g consent.Grant) bool { return g.SecretName != "" }) {
+		return false, nil // nobody else knows the names of sign-ins that can be read still
 	}
 	for blob, err := range s.Storage.blobsIn(ctx, tenant+"/") {
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"procallteams/internal/access"
+	"procallteams/internal/consent"
 	"procallteams/internal/directory"
 	"procallteams/internal/health"
 	"procallteams/internal/settings"
@@ -146,4 +147,56 @@ func TestLookUpsAreForgottenAndChangesAreNot(t *testing.T) {
 	if want := "settings changed\n" + access.LookedUp + "\n"; left.String() != want {
 		t.Errorf("left = %q; want %q", left.String(), want)
 	}
+}
+
+func TestAReplacedTenantIsRememberedWhileItsSignInsCanBeRead(t *testing.T) {
+	store := Settings{Storage: fresh(t)}
+	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+	f := &Forgetting{Settings: store, Now: func() time.Time { return at }}
+	replaced := func(want string) {
+		t.Helper()
+		got, err := store.Replaced(t.Context())
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("Replaced() = %q, %v; want %q", got, err, want)
+		}
+	}
+	later := func() {
+		t.Helper()
+		at = at.Add(settings.DefaultRetention + time.Hour)
+		if err := f.Do(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replaced("")
+	store.move(t, tenantA)
+	grants := Grants{Storage: store.Storage}
+	grant, err := grants.SaveGrant(t.Context(), tenantA, consent.Grant{Kind: consent.User, Account: consent.Account{ObjectID: "rita"}, SecretName: "refresh-x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced("")
+	store.move(t, tenantB)
+	replaced(tenantA)
+	byAppSetting := Settings{Storage: store.Storage, Overrides: settings.Overrides{Tenant: tenantA}}
+	if got, err := byAppSetting.Replaced(t.Context()); err != nil || len(got) != 0 {
+		t.Errorf("an app setting names it, yet %q were replaced, %v", got, err)
+	}
+	store.move(t, tenantA)
+	replaced(tenantB)
+	store.move(t, tenantB)
+	later()
+	later()
+	if left := store.left(t, tenantA); len(left) != 2 {
+		t.Errorf("left = %q; want the settings and the grant", left)
+	}
+	replaced(tenantA)
+	grant.SecretName = ""
+	if _, err := grants.SaveGrant(t.Context(), tenantA, grant); err != nil {
+		t.Fatal(err)
+	}
+	later()
+	if left := store.left(t, tenantA); len(left) != 0 {
+		t.Errorf("left = %q", left)
+	}
+	replaced("")
 }
