@@ -7,7 +7,6 @@ import (
 	"net/http"
 
 	"procallteams/internal/access"
-	"procallteams/internal/host"
 	"procallteams/internal/settings"
 	"procallteams/internal/trust"
 )
@@ -34,7 +33,7 @@ func (f *Function) takeAuthority(w http.ResponseWriter, r *http.Request) {
 		f.refuse(w, r, err)
 		return
 	}
-	host.Log(r.Context(), f.Log).Info("changed on the console", "step", "push/authority")
+	f.changed(r.Context(), "push/authority")
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, "/api/console?done=authority", http.StatusSeeOther)
 }

@@ -21,6 +21,7 @@ var done = map[string]notice{
 	"app":          {"ok", "The app registration is saved."},
 	"secret":       {"ok", "The client secret is stored in Key Vault."},
 	"ends":         {"ok", "The client secret's end date is stored in Key Vault."},
+	"mapping":      {"ok", "Saved. Whose presence means something else now is told with the next sync."},
 	"directions":   {"ok", "Saved. Changes take effect within seconds."},
 	"push":         {"ok", "The push address is saved."},
 	"resumed":      {"ok", "Pushes go on."},
@@ -29,6 +30,9 @@ var done = map[string]notice{
 	"disconnected": {"ok", "Disconnected. What Microsoft keeps can be revoked there."},
 	"used":         {"ok", "It is used again. Its state below says whether it works."},
 }
+
+// notWhole is said of a form without its fields.
+const notWhole = "The form did not arrive whole. Try again."
 
 // refusal is a text that stands on the page instead of the change; field is the one
 // that it is about, empty for none.
@@ -42,7 +46,7 @@ func (f *Function) change(w http.ResponseWriter, r *http.Request, name string) {
 	// Every form has a field that is always sent: the Functions host may send a request without a body
 	// again and again (host 4.1037), and some steps must happen once.
 	if err := r.ParseForm(); err != nil || len(r.PostForm) == 0 {
-		f.home(w, r, http.StatusBadRequest, shown{Notice: notice{"bad", "The form did not arrive whole. Try again."}})
+		f.home(w, r, http.StatusBadRequest, shown{Notice: notice{"bad", notWhole}})
 		return
 	}
 	ctx, form := r.Context(), r.PostForm
@@ -105,10 +109,15 @@ func (f *Function) change(w http.ResponseWriter, r *http.Request, name string) {
 	case result.made():
 		f.home(w, r, http.StatusOK, result)
 	default:
-		host.Log(ctx, f.Log).Info("changed on the console", "step", name)
+		f.changed(ctx, name)
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, "/api/console?done="+flash, http.StatusSeeOther)
 	}
+}
+
+// changed notes in the log that a step was done.
+func (f *Function) changed(ctx context.Context, step string) {
+	host.Log(ctx, f.Log).Info("changed on the console", "step", step)
 }
 
 // edit changes the settings that a form shows.

@@ -7,6 +7,7 @@
 //	POST console/<step>     one change, answered with 303 back to the page
 //	GET  console/people     who takes part, who does not, and why
 //	POST console/lookup     one person: who that is, and why what is shown is shown
+//	GET  console/mapping    what a presence in Teams means to ProCall, and POST to change it
 //	GET  console/disconnect asks before a consent is disconnected
 //	POST console/check      everything tried, with what was seen
 //	POST console/usermatching, console/users
@@ -143,22 +144,24 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.lookUp(w, r)
 	case r.Method == http.MethodPost && name == "push/authority":
 		f.takeAuthority(w, r)
+	case r.Method == http.MethodPost && name == "mapping":
+		f.changeMapping(w, r)
 	case r.Method == http.MethodPost:
 		f.change(w, r, name)
 	case name == "lookup": // a reload after the session's end, or a typed address
 		http.Redirect(w, r, "/api/console/people", http.StatusSeeOther)
-	case name == "people" && !signedIn:
-		http.Redirect(w, r, "/api/console?next=/api/console/people", http.StatusSeeOther)
+	case (name == "people" || name == "check" || name == "mapping") && !signedIn:
+		http.Redirect(w, r, "/api/console?next=/api/console/"+name, http.StatusSeeOther)
 	case name == "people" && f.Storage != nil:
 		f.people(w, r, http.StatusOK, peopleView{})
-	case name == "check" && !signedIn:
-		http.Redirect(w, r, "/api/console?next=/api/console/check", http.StatusSeeOther)
 	case name == "disconnect" && !signedIn:
 		http.Redirect(w, r, "/api/console", http.StatusSeeOther)
 	case name == "disconnect" && signedIn:
 		f.disconnecting(w, r)
 	case name == "check":
 		f.checking(w, r)
+	case name == "mapping":
+		f.mapping(w, r, http.StatusOK, mappingView{Notice: done[r.URL.Query().Get("done")]}, nil)
 	case name != "":
 		page.Render(w, http.StatusNotFound, page.Page{Title: "There is no such page", Body: page.Execute(texts, "lost", nil)})
 	case !signedIn:
@@ -244,7 +247,7 @@ func (f *Function) code(w http.ResponseWriter, r *http.Request) {
 	if posted.Empty() {
 		// The Functions host may send a request without a body again and again (host
 		// 4.1037): it is no wrong code.
-		f.welcome(w, r, http.StatusBadRequest, notice{"bad", "The form did not arrive whole. Try again."})
+		f.welcome(w, r, http.StatusBadRequest, notice{"bad", notWhole})
 		return
 	}
 	// The client's address, as the platform's front end saw it; the host's own
@@ -293,7 +296,7 @@ func (f *Function) begin(w http.ResponseWriter, r *http.Request, who, of string)
 
 // onward is where a sign-in leads: a page of our own, else the console.
 func onward(next string) string {
-	for _, known := range []string{"/api/console/people", "/api/console/check", "/api/consent/user", "/api/consent/admin", "/api/status", "/api/integration", "/api/credentials", "/api/health"} {
+	for _, known := range []string{"/api/console/people", "/api/console/check", "/api/console/mapping", "/api/consent/user", "/api/consent/admin", "/api/status", "/api/integration", "/api/credentials", "/api/health"} {
 		if next == known {
 			return known
 		}

@@ -13,6 +13,7 @@ var labels = map[string]string{
 	"pushUrl": "Address that receives pushes", "pushAuthority": "Authority of UCServer's private certificate",
 	"onlySignedIn": "Only while signed in to Teams",
 	"profile":      "It may read and not write", "name": "Name of a new credential", "scopes": "It may",
+	"mapping": "Lines", newAvailability: "Availability in Teams", newActivity: "Activity in Teams", newChoice: "Means to ProCall",
 	fieldGroups: "Groups", fieldUsers: "People", fieldExcludedGroups: "Groups that are excluded",
 	fieldExcludedUsers: "People who are excluded", fieldPilot: "Pilot groups",
 }

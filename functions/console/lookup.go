@@ -30,7 +30,7 @@ type lookupView struct {
 // name comes in the body, so that no log of addresses holds it.
 func (f *Function) lookUp(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil || len(r.PostForm) == 0 {
-		f.lookupPage(w, r, http.StatusBadRequest, lookupView{Notice: notice{"bad", "The form did not arrive whole. Try again."}})
+		f.lookupPage(w, r, http.StatusBadRequest, lookupView{Notice: notice{"bad", notWhole}})
 		return
 	}
 	v := lookupView{Name: strings.TrimSpace(r.PostForm.Get("name"))}

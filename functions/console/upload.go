@@ -139,7 +139,7 @@ func (f *Function) outcome(w http.ResponseWriter, r *http.Request, name string, 
 		f.people(w, r, d.Status, refusedUpload(name, d))
 		return
 	}
-	host.Log(r.Context(), f.Log).Info("changed on the console", "step", name)
+	f.changed(r.Context(), name)
 	f.people(w, r, http.StatusOK, peopleView{Notice: notice{"ok", did.text}, Turns: did.turns, MoreTurns: did.count - len(did.turns)})
 }
 

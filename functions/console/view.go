@@ -26,7 +26,7 @@ import (
 //go:embed console.html
 var text string
 
-var texts = page.Parse("console", text+peopleText+lookupText+checkText+appText+consentsText+directionsText)
+var texts = page.Parse("console", text+peopleText+lookupText+checkText+appText+consentsText+directionsText+mappingText)
 
 // notice is one sentence at the top; Tone is ok, wait, bad or empty for none.
 type notice struct{ Tone, Text string }

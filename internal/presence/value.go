@@ -41,8 +41,11 @@ var availabilities = bySpelling(Available, AvailableIdle, Away, BeRightBack, Bus
 	// The set of September 2025 has these in place of a base presence.
 	"InACall", "InAMeeting", "Presenting")
 
-var activities = bySpelling(InACall, InAConferenceCall, InAMeeting, Presenting, UrgentInterruptionsOnly, OffWork, OutOfOffice,
-	Inactive, AvailableInactive, "Available", "Away", "BeRightBack", "Busy", "DoNotDisturb", "Focusing", "Offline", "PresenceUnknown")
+// Activities are all that Graph has.
+var Activities = [...]Activity{InACall, InAConferenceCall, InAMeeting, Presenting, UrgentInterruptionsOnly, OffWork, OutOfOffice,
+	Inactive, AvailableInactive, "Available", "Away", "BeRightBack", "Busy", "DoNotDisturb", "Focusing", "Offline", "PresenceUnknown"}
+
+var activities = bySpelling(Activities[:]...)
 
 // bySpelling indexes values by the spellings that occur (Busy, busy; InACall,
 // inACall) and by lower case, which finds all others.
