@@ -137,7 +137,7 @@ func TestANewcomerSetsTheBridgeUpAndWatchesPresencesTravel(t *testing.T) {
 	b.see(20*time.Second, "Available / Available")
 
 	b.open(console + "/people")
-	b.see(10*time.Second, "take part (", "user00001@procall.local", "if these are one person")
+	b.see(10*time.Second, "take part (", "user00001@procall.local", "If these are one person")
 	b.picture("console-people")
 	b.fill("#lookupname", "user00001@procall.local")
 	b.click("form[action='/api/console/lookup'] button")

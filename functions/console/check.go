@@ -105,5 +105,5 @@ func (f *Function) checked(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *Function) checkPage(w http.ResponseWriter, r *http.Request, v checkView) {
-	page.Render(w, http.StatusOK, page.Page{Title: "The check", User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "check", v)})
+	page.Render(w, http.StatusOK, page.Page{Title: "The check", Here: "/api/console/check", User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "check", v)})
 }

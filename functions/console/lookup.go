@@ -50,7 +50,7 @@ func (f *Function) lookUp(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *Function) lookupPage(w http.ResponseWriter, r *http.Request, code int, v lookupView) {
-	page.Render(w, code, page.Page{Title: "Why is this person red?", User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "lookup", v)})
+	page.Render(w, code, page.Page{Title: "Why is this person red?", Here: "/api/console/people", Refused: code >= http.StatusBadRequest, User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "lookup", v)})
 }
 
 // found is the answer about one person, in plain words.

@@ -139,7 +139,7 @@ func TestALookUpSaysWhySomebodyDoesNotTakePart(t *testing.T) {
 	has(t, w.lookup("erik@contoso.com"), "since the account is disabled")
 	w.upload("users", `{"id":"1","name":"dora@procall.local"}`+"\n"+`{"count":1}`+"\n", map[string]string{"confirm": "1"})
 	w.sync()
-	has(t, w.lookup("dora@procall.local"), "the same name in another domain: dora@contoso.com", "if these are one person")
+	has(t, w.lookup("dora@procall.local"), "the same name in another domain: dora@contoso.com", "If these are one person")
 }
 
 func TestALookUpThatFindsNobodySaysSo(t *testing.T) {

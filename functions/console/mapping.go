@@ -95,7 +95,7 @@ func (f *Function) mapping(w http.ResponseWriter, r *http.Request, code int, v m
 	for _, a := range presence.Activities {
 		v.Activities = append(v.Activities, option{string(a), titled(string(a)), kept.Get(newActivity) == string(a)})
 	}
-	page.Render(w, code, page.Page{Title: "What Teams means to ProCall", Refused: code >= http.StatusBadRequest, User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "mapping", v)})
+	page.Render(w, code, page.Page{Title: "What Teams means to ProCall", Here: "/api/console/mapping", Refused: code >= http.StatusBadRequest, User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "mapping", v)})
 }
 
 // groupsOfLines are all lines, as stored, or as they were chosen when the form was

@@ -122,6 +122,14 @@ type tab struct {
 
 type personRow struct{ Account, User, Why, Advice string }
 
+// Because is the reason, as a line of its own.
+func (r personRow) Because() string {
+	if r.Why == "" {
+		return ""
+	}
+	return strings.ToUpper(r.Why[:1]) + r.Why[1:]
+}
+
 // people is the page that says who takes part, who does not, and why.
 func (f *Function) people(w http.ResponseWriter, r *http.Request, code int, v peopleView) {
 	all, err := f.readRoster(r.Context())
@@ -139,7 +147,7 @@ func (f *Function) people(w http.ResponseWriter, r *http.Request, code int, v pe
 	if v.Known {
 		all.fill(&v, show, query.Get("after"))
 	}
-	page.Render(w, code, page.Page{Title: "People", User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "people", v)})
+	page.Render(w, code, page.Page{Title: "People", Here: "/api/console/people", Refused: code >= http.StatusBadRequest, User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "people", v)})
 }
 
 // first is the list that a page opens with: the first one in which anybody is.

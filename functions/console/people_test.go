@@ -184,9 +184,9 @@ func TestThePageOfThePeopleSaysForEachWhy(t *testing.T) {
 	has(t, w.get("/api/console/people"), "not switched on (1)", "without a UCServer user (0)", "ambiguous (2)", "disabled (1)", "guests (0)", "take part (1)", "users without an account (2)",
 		"bob@contoso.com", "Teams to ProCall: no, excluded (4712); ProCall to Teams: no, nobody; matched by upn", "Names in force: 1,", "Users in force: 4,")
 	has(t, w.get("/api/console/people?show=takesPart"), "ada@contoso.com", `UCServer: DOMAIN\ada`, "yes, everyone", "matched by usermatching.csv")
-	has(t, w.get("/api/console/people?show=ambiguous"), "cleo@contoso.com", "fits several by mail: sales, dora@contoso.com")
+	has(t, w.get("/api/console/people?show=ambiguous"), "cleo@contoso.com", "Fits several by mail: sales, dora@contoso.com")
 	has(t, w.get("/api/console/people?show=disabled"), "erik@contoso.com")
-	has(t, w.get("/api/console/people?show=users"), "&lt;b&gt;Nemo&lt;/b&gt;", "fits no account", "sales", "cleo@contoso.com, dora@contoso.com")
+	has(t, w.get("/api/console/people?show=users"), "&lt;b&gt;Nemo&lt;/b&gt;", "Fits no account", "sales", "cleo@contoso.com, dora@contoso.com")
 	has(t, w.get("/api/console/people?show=nonsense&after=%00"), "Nobody.")
 	has(t, w.get("/api/console"), `href="/api/console/people"`)
 }

@@ -127,11 +127,31 @@ type view struct {
 	Writing                bool // calls are written, or were
 	Reporters              []string
 	Now                    time.Time
+	Watched                bool // the page loads itself again
 }
 
+// direction is one as the page shows it; Fact is what was seen of it last.
 type direction struct {
 	health.Direction
-	Title string
+	Title, Fact string
+}
+
+// facts say of both directions what was seen last; nothing before there was anything.
+func (v view) facts() (reading, writing string) {
+	if beat := v.State.Heartbeat; !beat.AsOf.IsZero() {
+		reading = fmt.Sprintf("Last read %s, for %s.", v.Ago(beat.AsOf), counted(beat.Users, "person", "people"))
+	}
+	if w := v.State.Writer; v.Writing && !w.LastWrite.IsZero() {
+		writing = fmt.Sprintf("%s shown in Teams, last write %s.", counted(w.Held, "call", "calls"), v.Ago(w.LastWrite))
+	}
+	return reading, writing
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", many)
 }
 
 // home is the page.
@@ -158,15 +178,19 @@ func (f *Function) home(w http.ResponseWriter, r *http.Request, code int, s show
 		v.Notice = notice{"wait", "Saved. " + saved + " See step 3."}
 	}
 	v.Lang = aadsts.Preferred(r.Header.Get("Accept-Language")).String()
-	p := page.Page{Title: "Teams and ProCall", Refused: code >= http.StatusBadRequest, User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "home", v)}
-	if !s.made() && s.Notice.Tone != "bad" {
+	v.Watched = r.URL.Query().Get("watch") == "yes" && v.Changing()
+	p := page.Page{Title: "Teams and ProCall", Here: "/api/console", Refused: code >= http.StatusBadRequest, User: who(access.AdministratorFrom(r.Context())), Body: page.Execute(texts, "home", v)}
+	if v.Watched {
 		p.Refresh = refresh(v)
 	}
 	page.Render(w, code, p)
 }
 
-// refresh loads the page again while something is about to change by itself, so
-// that consent given in the portal shows without a reload.
+// Changing reports whether something is about to change by itself.
+func (v view) Changing() bool { return refresh(v) > 0 }
+
+// refresh is how often the page loads itself while something is about to change and
+// somebody only watches: what is being typed would be lost.
 func refresh(v view) time.Duration {
 	waiting := slices.ContainsFunc(v.Grants, func(g grant) bool { return g.State == consent.Waiting })
 	if waiting || v.Read.State == health.Starting {
@@ -204,7 +228,8 @@ func (f *Function) view(state report.State, machines []access.Credential, s show
 	keep(s.Kept, &v.Name, "name")
 	directions := health.Directions(now, state.Input)
 	v.Overall, v.Read = health.Overall(directions), directions[0]
-	v.Directions = []direction{{directions[0], "Teams to ProCall"}, {directions[1], "ProCall to Teams"}}
+	reading, writing := v.facts()
+	v.Directions = []direction{{directions[0], "Teams to ProCall", reading}, {directions[1], "ProCall to Teams", writing}}
 	v.Grants = grants(state.Grants, state.Settings.ClientID)
 	v.Another = slices.ContainsFunc(v.Grants, func(g grant) bool { return g.Kind == consent.User && g.Account.ObjectID != "" })
 	v.Reading, v.WritingBy = carriedBy(state.Grants, consent.Reading), carriedBy(state.Grants, consent.Writing)
@@ -239,7 +264,7 @@ var allOptions = []options{{"ProCall to Teams also writes", []box{
 }}, {"ProCall to Teams writes calls", []box{
 	{"onlySignedIn", "Only while signed in to Teams", "Without this, a call makes a person who is signed out of Teams look as if they were there and in a call. Needs Teams to ProCall."},
 }}, {"Helpdesk", []box{
-	{"noHelpdesk", "Refuse look-ups of single people", "Nobody can ask “why is this person red?” any more (v1/users), neither here nor a machine."},
+	{"noHelpdesk", "Refuse look-ups of single people", "Nobody can ask “why is this person red?” any more, neither here nor by a machine."},
 }}}
 
 // ticked are the boxes of step 3: as stored, or as they were when the form was

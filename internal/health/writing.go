@@ -45,7 +45,7 @@ func writing(now time.Time, in Input) []Finding {
 	if n := in.Writer.Refused; n > 0 {
 		found = append(found, Finding{
 			Code: WritesRefused, Title: fmt.Sprintf("Microsoft refuses to write the presence of %s", people(n)), Detail: "each is tried again after an hour, then once a day",
-			NextStep: "Ask GET /api/v1/users?name= about one of them for the reason: often an account without a Teams licence.", Who: "administrator",
+			NextStep: "Look one of them up on the console (People) for the reason: often an account without a Teams licence.", Who: "administrator",
 		})
 	}
 	return found

@@ -36,6 +36,9 @@ type Page struct {
 	Title string
 	// Body is the content of <main>, already escaped by html/template.
 	Body template.HTML
+	// Here is the address of the page among the pages that the top leads to, for who is
+	// signed in.
+	Here string
 	// Refused says that what was asked for was not done: the title begins with it, which
 	// is what a screen reader says first.
 	Refused bool
@@ -82,7 +85,7 @@ func Render(w http.ResponseWriter, status int, p Page) {
 	}
 	var body bytes.Buffer
 	err := layout.Execute(&body, map[string]any{
-		"Title": p.Title, "Body": p.Body, "User": p.User, "Refused": p.Refused,
+		"Title": p.Title, "Body": p.Body, "User": p.User, "Places": places(p.Here), "Refused": p.Refused,
 		"Style": template.CSS(style), "Script": template.JS(script),
 		"Refresh": int(p.Refresh / time.Second),
 	})
@@ -93,6 +96,21 @@ func Render(w http.ResponseWriter, status int, p Page) {
 	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes())
+}
+
+// place is one of the pages that the top leads to.
+type place struct {
+	Address, Title string
+	Here           bool
+}
+
+func places(here string) []place {
+	all := []place{{Address: "/api/console", Title: "Overview"}, {Address: "/api/console/people", Title: "People"},
+		{Address: "/api/console/mapping", Title: "Meaning of presences"}, {Address: "/api/console/check", Title: "Check"}}
+	for i := range all {
+		all[i].Here = all[i].Address == here
+	}
+	return all
 }
 
 // Parse parses a body template at start, so that a broken one never gets far.

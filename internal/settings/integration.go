@@ -318,7 +318,7 @@ func ValidatePushURL(text string) error {
 	case len(text) > 2048:
 		return errors.New("longer than 2,048 characters")
 	case u.Scheme != "https":
-		return errors.New("must begin with https://: presences are personal data")
+		return errors.New("must begin with https:// because presences are personal data")
 	}
 	return nil
 }
