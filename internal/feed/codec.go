@@ -42,9 +42,10 @@ func compress(block []byte) []byte {
 	return encoder.EncodeAll(block, nil)
 }
 
-func decompress(packed []byte) ([]byte, error) {
+// decompress appends to a buffer what a block was.
+func decompress(buffer []byte, packed []byte) ([]byte, error) {
 	_, decoder := coders()
-	block, err := decoder.DecodeAll(packed, nil)
+	block, err := decoder.DecodeAll(packed, buffer)
 	if err != nil {
 		return nil, fmt.Errorf("decompress block: %w", err)
 	}
@@ -93,23 +94,19 @@ func flag(set bool) byte {
 	return 0
 }
 
-// decoder reads a block. After a fault, bad is set and every value is zero.
+// decoder reads a block. Its texts are parts of the block. After a fault, bad is set
+// and every value is zero.
 type decoder struct {
-	b   []byte
+	b   string
 	bad bool
-	// words are the texts of the closed sets seen so far: one copy each, however
-	// many changes hold them.
-	words map[string]string
 }
-
-func newDecoder(block []byte) *decoder { return &decoder{b: block, words: map[string]string{}} }
 
 func (d *decoder) more() bool { return !d.bad && len(d.b) > 0 }
 
-func (d *decoder) take(n int) []byte {
+func (d *decoder) take(n int) string {
 	if d.bad || n < 0 || n > len(d.b) {
 		d.bad = true
-		return nil
+		return ""
 	}
 	taken := d.b[:n]
 	d.b = d.b[n:]
@@ -123,8 +120,11 @@ func (d *decoder) byte() byte {
 	return 0
 }
 
+// number returns the bytes in which the next number is.
+func (d *decoder) number() []byte { return []byte(d.b[:min(len(d.b), binary.MaxVarintLen64)]) }
+
 func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
+	v, n := binary.Uvarint(d.number())
 	if n <= 0 {
 		d.bad = true
 		return 0
@@ -134,7 +134,7 @@ func (d *decoder) uvarint() uint64 {
 }
 
 func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.b)
+	v, n := binary.Varint(d.number())
 	if n <= 0 {
 		d.bad = true
 		return 0
@@ -143,28 +143,13 @@ func (d *decoder) varint() int64 {
 	return v
 }
 
-func (d *decoder) bytes() []byte {
+func (d *decoder) text() string {
 	n := d.uvarint()
 	if n > maxBlock {
 		d.bad = true
-		return nil
+		return ""
 	}
 	return d.take(int(n))
-}
-
-func (d *decoder) text() string { return string(d.bytes()) }
-
-// word is text of a closed set.
-func (d *decoder) word() string {
-	b := d.bytes()
-	if known, ok := d.words[string(b)]; ok {
-		return known
-	}
-	w := string(b)
-	if len(d.words) < 1<<10 {
-		d.words[w] = w
-	}
-	return w
 }
 
 func (d *decoder) id() ID {
@@ -176,18 +161,19 @@ func (d *decoder) id() ID {
 }
 
 func (d *decoder) change() Change {
-	c := Change{Kind: Presence}
+	c, before := Change{Kind: Presence}, len(d.b)
+	defer func() { d.bad = d.bad || before-len(d.b) > maxChange }()
 	if d.byte() == 1 {
 		c.Kind = Removed
 	}
 	c.User, c.UCID, c.Entra = d.text(), d.text(), presence.UserID(d.text())
 	if c.Kind == Removed {
-		c.Reason = RemovedReason(d.word())
+		c.Reason = RemovedReason(d.text())
 		return c
 	}
 	o := &c.Outcome
-	o.Availability, o.Activity = presence.Availability(d.word()), presence.Activity(d.word())
-	o.Source, o.ProCall.State = presence.Source(d.word()), presence.ProCallState(d.word())
+	o.Availability, o.Activity = presence.Availability(d.text()), presence.Activity(d.text())
+	o.Source, o.ProCall.State = presence.Source(d.text()), presence.ProCallState(d.text())
 	c.Sequence = d.text()
 	o.OutOfOffice, o.ProCall.Reasons = d.byte() == 1, presence.Reasons(d.byte())
 	c.ObservedAt = time.UnixMilli(d.varint()).UTC()
@@ -269,11 +255,11 @@ func Pack(head Head, changes []Change, at time.Time) (Packed, []Change, error) {
 // Unpack decodes the parts of a stored entry and sets the ids of its changes.
 func Unpack(entry Entry, parts [][]byte) (Entry, error) {
 	for _, part := range parts {
-		block, err := decompress(part)
+		block, err := decompress(nil, part)
 		if err != nil {
 			return Entry{}, fmt.Errorf("read append %d: %w", entry.Append, err)
 		}
-		d := newDecoder(block)
+		d := decoder{b: string(block)}
 		for d.more() {
 			c := d.change()
 			c.ID = ID{entry.Append, uint32(len(entry.Changes) + 1)}

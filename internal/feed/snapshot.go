@@ -1,12 +1,16 @@
 package feed
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"procallteams/internal/presence"
 )
 
 // minSnapshotLog is the size below which a log never calls for a snapshot.
@@ -53,7 +57,7 @@ const snapshotVersion = 1
 // compressed and preceded by its length. The first block holds epoch, position
 // and time; the others hold changes, each after its id.
 func encodeSnapshot(book *Book) []byte {
-	book.rlockSorted()
+	book.mu.RLock()
 	defer book.mu.RUnlock()
 	at, newest := book.at, book.time
 	out := []byte{snapshotVersion}
@@ -66,8 +70,9 @@ func encodeSnapshot(book *Book) []byte {
 		block = block[:0]
 	}
 	finish()
-	for _, r := range book.order {
-		c := r.change()
+	for i := range book.people {
+		r := &book.people[i]
+		c := r.change(presence.UserID(r.entra.String()))
 		block = appendChange(appendID(block, c.ID), c)
 		if len(block) >= maxBlock-maxChange {
 			finish()
@@ -84,35 +89,58 @@ func appendID(b []byte, id ID) []byte {
 }
 
 func decodeSnapshot(data []byte) (*Book, error) {
-	outer := newDecoder(data)
+	outer := decoder{b: string(data)}
 	if outer.byte() != snapshotVersion {
 		return nil, errors.New("read snapshot: unknown version")
 	}
-	book := NewBook()
-	for first := true; outer.more(); first = false {
-		block, err := decompress(outer.bytes())
-		if err != nil {
+	book, first := NewBook(), true
+	var block []byte
+	for outer.more() {
+		packed := outer.text()
+		var err error
+		if block, err = decompress(block[:0], []byte(packed)); err != nil {
 			return nil, fmt.Errorf("read snapshot: %w", err)
 		}
-		d := newDecoder(block)
+		d := decoder{b: string(block)}
 		if first {
+			first = false
 			book.at = Position{d.text(), d.id()}
 			book.time = time.UnixMilli(d.varint()).UTC()
 		}
-		for d.more() {
-			id := d.id()
-			c := d.change()
-			c.ID = id
-			if !d.bad {
-				book.put(c)
-			}
-		}
-		if d.bad {
+		before := len(book.people)
+		if !book.joinAll(&d) {
 			return nil, fmt.Errorf("read snapshot: %w", errDamaged)
+		}
+		// The other blocks hold about as many, for what they weigh.
+		others := (len(book.people) - before) * len(outer.b) / len(packed)
+		if len(book.people)+others > cap(book.people) {
+			book.people = slices.Grow(book.people, others+others/16)
 		}
 	}
 	if outer.bad || book.at.Epoch == "" {
 		return nil, fmt.Errorf("read snapshot: %w", errDamaged)
 	}
 	return book, nil
+}
+
+// joinAll takes in the people of a block, who stand behind all before.
+func (b *Book) joinAll(d *decoder) bool {
+	for d.more() {
+		number := d.id()
+		c := d.change()
+		c.ID = number
+		if d.bad || !b.join(&c) {
+			return false
+		}
+	}
+	return !d.bad
+}
+
+func (b *Book) join(c *Change) bool {
+	id, ok := c.Entra.GUID()
+	if n := len(b.people); !ok || c.Kind != Presence || n > 0 && bytes.Compare(b.people[n-1].entra[:], id[:]) >= 0 {
+		return false
+	}
+	b.people = append(b.people, recordOf(id, c))
+	return true
 }

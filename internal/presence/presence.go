@@ -8,8 +8,17 @@
 // graph reads, package presencesync decides when, package feed stores.
 package presence
 
+import "github.com/google/uuid"
+
 // UserID is an Entra object id: a GUID in lower case.
 type UserID string
+
+// GUID returns the id in 16 bytes, whose order is that of the texts. It reports false
+// for what is no object id.
+func (id UserID) GUID() (uuid.UUID, bool) {
+	guid, err := uuid.Parse(string(id))
+	return guid, err == nil && len(id) == len("00000000-0000-0000-0000-000000000000")
+}
 
 // State is what Graph said about one user. The zero value says nothing.
 type State struct {
