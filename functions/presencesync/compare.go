@@ -212,7 +212,7 @@ func (r *run) newer(i int, stamp string, held feed.Change) bool {
 		newest = max(newest, held.Sequence)
 	}
 	if stamp == "" || stamp >= newest {
-		r.newest[i] = stamp
+		r.stamp(i, stamp, held)
 		if len(r.older) > 0 {
 			delete(r.older, id)
 		}
@@ -229,7 +229,20 @@ func (r *run) newer(i int, stamp string, held feed.Change) bool {
 	}
 	// The published stamp stays as it is until something changes: from now on it
 	// counts no more.
-	r.newest[i], r.overruled[id] = stamp, held.Sequence
+	r.overruled[id] = held.Sequence
+	r.stamp(i, stamp, held)
 	delete(r.older, id)
 	return true
+}
+
+// stamp keeps a person's newest version stamp, without the answer that it is a part
+// of. Nearly always it is the published one, which is in memory already.
+func (r *run) stamp(i int, stamp string, held feed.Change) {
+	switch stamp {
+	case held.Sequence:
+		r.newest[i] = held.Sequence
+	case r.newest[i]:
+	default:
+		r.newest[i] = strings.Clone(stamp)
+	}
 }

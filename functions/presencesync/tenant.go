@@ -79,7 +79,8 @@ func (t *tenant) adoptDirectory(d *directory.Directory, blob string) {
 	t.directory, t.loaded = d, blob
 	t.people = t.people[:0:0]
 	for i := range d.People {
-		if person := &d.People[i]; person.Reads {
+		person := &d.People[i]
+		if _, ok := person.ID.GUID(); ok && person.Reads { // what is no object id has no presence
 			t.people = append(t.people, person)
 		}
 	}

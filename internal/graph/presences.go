@@ -48,7 +48,12 @@ type scratch struct {
 	read    bytes.Buffer
 	index   map[presence.UserID]int
 	decoder jsontext.Decoder
+	// stamps are the version stamps of one answer, which share one block of memory.
+	stamps strings.Builder
 }
+
+// stampSize is what a version stamp usually has.
+const stampSize = 20
 
 var scratches = sync.Pool{New: func() any { return &scratch{index: make(map[presence.UserID]int, MaxIDs)} }}
 
@@ -86,6 +91,8 @@ func (c *Client) Presences(ctx context.Context, token secret.Text, ids []presenc
 		return Answer{}, fmt.Errorf("read presences: %w", form(err))
 	}
 	m.decoder.Reset(&m.read, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	m.stamps.Reset()
+	m.stamps.Grow(stampSize * len(ids))
 	answer := Answer{States: make([]presence.State, len(ids))}
 	if err := m.decode(&answer); err != nil {
 		return Answer{}, fmt.Errorf("read presences: %w", form(err))
@@ -202,7 +209,9 @@ func (m *scratch) item(answer *Answer) error {
 				strange[1] = UnknownActivity + shown(text)
 			}
 		case sequence:
-			state.Sequence = string(text)
+			from := m.stamps.Len()
+			m.stamps.Write(text)
+			state.Sequence = m.stamps.String()[from:]
 		}
 	}
 	if _, err := d.ReadToken(); err != nil {
