@@ -110,7 +110,7 @@ func (c clients) someone(ctx context.Context, tenant string) (presence.UserID, e
 	if err != nil || now.Directory.Blob == "" {
 		return "", err
 	}
-	people, err := c.people.Get(ctx, now.Directory)
+	people, err := c.people.Directory(ctx, now.Directory)
 	if errors.Is(err, storage.ErrNotFound) || errors.Is(err, directory.ErrForm) {
 		return "", nil // replaced this instant, or another version's: nobody is known
 	}

@@ -169,11 +169,11 @@ func wire(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (funct
 		Books: c.books,
 	}
 	sync := &presencesync.Function{
-		Storage: c.storage, Settings: c.settings, Graph: c.graph, Tokens: c.consent, Books: c.books,
+		Storage: c.storage, Settings: c.settings, Graph: c.graph, Tokens: c.consent, Books: c.books, People: c.people,
 		Names: filepath.Join(b.ScriptRoot, "config", "usermatching.csv"), Interval: b.Interval, Now: c.now, Log: log, Meter: meter,
 	}
 	lookups := users.Function{
-		Storage: c.storage, Settings: c.settings, People: c.people.Get, Feeds: feeds, Interval: b.Interval, Now: c.now, Log: log,
+		Storage: c.storage, Settings: c.settings, People: c.people.Index, Feeds: feeds, Interval: b.Interval, Now: c.now, Log: log,
 	}
 	return functions{
 		consentStart:    consentstart.Function{Consent: c.consent, Administrator: c.gate.Administrator},
@@ -291,7 +291,7 @@ func (c clients) ledger() *calls.Ledger {
 			}, err
 		},
 		People: func(ctx context.Context, ref directory.Ref) (*directory.Index, error) {
-			people, err := c.people.Get(ctx, ref)
+			people, err := c.people.Index(ctx, ref)
 			if errors.Is(err, storage.ErrNotFound) {
 				return nil, calls.ErrChanged // replaced this instant: the ledger looks again
 			}

@@ -21,7 +21,7 @@ import (
 func (w *world) lookups() users.Function {
 	cache := &directory.Cache{Read: w.store.Directory}
 	return users.Function{
-		Storage: w.store, Settings: storage.Settings{Storage: w.store}, People: cache.Get, Interval: 5 * time.Second, Now: w.console.Now, Log: w.console.Log,
+		Storage: w.store, Settings: storage.Settings{Storage: w.store}, People: cache.Index, Interval: 5 * time.Second, Now: w.console.Now, Log: w.console.Log,
 		Feeds: poll.Feeds{Open: func(tenant string) feed.Reader { return w.store.Feed(tenant) }, Books: &feed.Shelf{}},
 	}
 }

@@ -117,7 +117,7 @@ func newOffice(t testing.TB) *office {
 // restart forgets what a process keeps in memory.
 func (o *office) restart() {
 	o.sync = &presencesync.Function{
-		Storage: o.storage, Settings: o.set, Graph: o.graph, Tokens: o.tokens, Books: &feed.Shelf{}, Names: o.names, Interval: 5 * time.Second,
+		Storage: o.storage, Settings: o.set, Graph: o.graph, Tokens: o.tokens, Books: &feed.Shelf{}, People: &directory.Cache{Read: o.storage.Directory}, Names: o.names, Interval: 5 * time.Second,
 		Now: func() time.Time { return o.now }, Log: slog.New(slog.NewJSONHandler(&o.logs, nil)),
 	}
 	o.people = &directorysync.Function{Storage: o.storage, Settings: o.set, Graph: o.graph, Tokens: o.tokens, Now: o.sync.Now, Log: o.sync.Log}
@@ -307,6 +307,25 @@ func TestNamesComeFromTheMatchingFileByExactUPN(t *testing.T) {
 	}
 	o.tick()
 	o.want(0, "ada.lovelace@domain.local Available/Available teams", "bob@contoso.com Available/Available teams")
+}
+
+func TestAnAccountWithoutAnObjectIdIsInNobodysWay(t *testing.T) {
+	o := newOffice(t)
+	o.hire("ada@contoso.com")
+	o.tick()
+	now := o.look()
+	accounts, err := o.storage.Accounts(t.Context(), now.Accounts)
+	if err == nil {
+		people := append(accounts.People, matching.Account{ID: "odd", UPN: "odd@contoso.com"})
+		_, err = o.storage.PutAccounts(t.Context(), o.tenant, now.Accounts, directory.NewAccounts(people, nil), now.Accounts)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.tick()
+	if now := o.look(); now.Heartbeat.Error != "" || now.Heartbeat.Users != 1 || now.Directory.Users != 2 {
+		t.Errorf("heartbeat = %+v, directory = %+v", now.Heartbeat, now.Directory)
+	}
 }
 
 func TestTwoAccountsForOneUCServerNameAreBothUnmatched(t *testing.T) {

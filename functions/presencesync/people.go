@@ -30,7 +30,7 @@ func (r *run) know(ctx context.Context) error {
 	r.importNames(ctx)
 	ref, inputs := r.now.Directory, r.inputs()
 	if ref.Blob != "" && ref.Blob != r.loaded {
-		d, err := r.Storage.Directory(ctx, ref)
+		d, err := r.People.Directory(ctx, ref)
 		switch {
 		case err == nil:
 			r.use(d, ref)
@@ -89,7 +89,9 @@ func (r *run) compile(ctx context.Context, inputs string) error {
 		return err
 	}
 	r.now.Directory, r.awaited = ref, awaited{}
-	r.use(d.Clone(), ref)
+	kept := d.Clone()
+	r.People.Keep(ref, kept)
+	r.use(kept, ref)
 	// What it was made of can be many times what stays, and the next edit may be far.
 	debug.FreeOSMemory()
 	r.log.Info("who takes part is known anew", "accounts", ref.Users, "read", len(r.people), "unmatched", ref.Unmatched, "ambiguous", ref.Ambiguous)

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"procallteams/internal/consent"
+	"procallteams/internal/directory"
 	"procallteams/internal/feed"
 	"procallteams/internal/graph"
 	"procallteams/internal/health"
@@ -71,6 +72,8 @@ type Function struct {
 	Tokens   Tokens
 	// Books keeps the state of each tenant warm.
 	Books *feed.Shelf
+	// People keeps who takes part, for every function of the process.
+	People *directory.Cache
 	// Names is the path of the package's usermatching.csv, which need not be there.
 	Names string
 	// Interval is the time between two ticks of the schedule.

@@ -84,7 +84,7 @@ func newWorld(t *testing.T) *world {
 	w.gate = &access.Gate{Public: &url.URL{Scheme: "https", Host: "bridge.example"}, Credentials: st, Sessions: st, Tenant: w.settings.Tenant, Now: clock, Log: log}
 	cache := &directory.Cache{Read: st.Directory}
 	f := users.Function{
-		Storage: st, Settings: w.settings, People: cache.Get, Interval: 5 * time.Second, Now: clock, Log: log,
+		Storage: st, Settings: w.settings, People: cache.Index, Interval: 5 * time.Second, Now: clock, Log: log,
 		Feeds: poll.Feeds{Open: func(tenant string) feed.Reader { return st.Feed(tenant) }, Books: &feed.Shelf{}},
 	}
 	w.handler = contract.Handler(t, w.gate.Either(access.Directory, f.ServeCaller))
