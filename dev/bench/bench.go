@@ -12,6 +12,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -53,6 +55,9 @@ type Options struct {
 	Dist string
 	// Quick measures less: no 100,000 users, shorter runs.
 	Quick bool
+	// Only names the measurements that are made: those with one of these words in
+	// their names; empty makes all.
+	Only []string
 	Log   io.Writer
 	// HostLog receives what the host and the handlers print; may be nil.
 	HostLog io.Writer
@@ -64,11 +69,16 @@ func (o Options) say(format string, args ...any) {
 	}
 }
 
-// Run makes every measurement. One that fails is named in the error and does not
+func (o Options) wants(name string) bool {
+	return len(o.Only) == 0 || slices.ContainsFunc(o.Only, func(word string) bool { return strings.Contains(name, word) })
+}
+
+// Run makes every measurement that is wanted. One that fails is named in the error and does not
 // stop the others.
 func Run(ctx context.Context, o Options) ([]Budget, []error) {
 	var budgets []Budget
 	var faults []error
+	measured := 0
 	for _, m := range []struct {
 		name    string
 		limit   time.Duration
@@ -79,9 +89,13 @@ func Run(ctx context.Context, o Options) ([]Budget, []error) {
 		{"storage operations of a sync", 4 * time.Minute, storageOperations},
 		{"latency of a push", 5 * time.Minute, latency},
 		{"latency of calls", 12 * time.Minute, callLatency},
-		{"what always-ready instances are for", 4 * time.Minute, cold},
+		{"cold queue, which always-ready instances are for", 4 * time.Minute, cold},
 		{"memory", 8 * time.Minute, memory},
 	} {
+		if !o.wants(m.name) {
+			continue
+		}
+		measured++
 		o.say("measuring: %s", m.name)
 		measuring, cancel := context.WithTimeout(ctx, m.limit)
 		found, err := m.measure(measuring, o)
@@ -91,6 +105,9 @@ func Run(ctx context.Context, o Options) ([]Budget, []error) {
 			faults = append(faults, fmt.Errorf("measure %s: %w", m.name, err))
 			o.say("  %v", err)
 		}
+	}
+	if measured == 0 {
+		faults = append(faults, fmt.Errorf("no measurement has one of the words %q in its name", o.Only))
 	}
 	return budgets, faults
 }

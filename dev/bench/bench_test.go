@@ -13,13 +13,19 @@ func TestTheLinesSayWhatIsOver(t *testing.T) {
 	}{
 		{Budget{"handler-size", 24.5, 25, "MB", false}, "budget handler-size 24.50MB 25MB ok"},
 		{Budget{"handler-start-to-ready", 51, 50, "ms", false}, "budget handler-start-to-ready 51ms 50ms over"},
-		{Budget{"memory-100000-users", 140, 0, "MiB", false}, "budget memory-100000-users 140MiB - ok"},
+		{Budget{"cpu-sync100k-against-plain-client", 1.2, 0, "x", false}, "budget cpu-sync100k-against-plain-client 1.20x - ok"},
 		{Budget{"throttled-requests", 1, 0, "", true}, "budget throttled-requests 1 0 over"},
 		{Budget{"throttled-requests", 0, 0, "", true}, "budget throttled-requests 0 0 ok"},
 	} {
 		if got := tt.budget.String(); got != tt.want {
 			t.Errorf("%+v prints %q; want %q", tt.budget, got, tt.want)
 		}
+	}
+}
+
+func TestAMeasurementThatDoesNotExistIsAFault(t *testing.T) {
+	if budgets, faults := Run(t.Context(), Options{Only: []string{"memery"}}); len(budgets) != 0 || len(faults) != 1 {
+		t.Errorf("Run() = %v, %v", budgets, faults)
 	}
 }
 

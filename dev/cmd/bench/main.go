@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"procallteams/dev/bench"
@@ -17,7 +18,11 @@ import (
 func main() {
 	o := bench.Options{Log: os.Stderr}
 	flag.BoolVar(&o.Quick, "quick", false, "measure less: at most 10,000 users, shorter runs")
+	only := flag.String("only", "", `measure this alone, by words of the names, with commas between them: "memory,cold"`)
 	flag.Parse()
+	if *only != "" {
+		o.Only = strings.Split(*only, ",")
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	budgets, faults := bench.Run(ctx, o)
