@@ -3,6 +3,7 @@ package consentcallback_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,6 +141,36 @@ func TestADisconnectedAdminConsentStaysUnusedUntilSomebodySaysSo(t *testing.T) {
 				t.Errorf("afterwards = %+v", g)
 			}
 		})
+	}
+}
+
+func TestADisconnectedAccountIsRememberedForThirtyDays(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	must(t, w.service.Disconnect(t.Context(), w.admin, consent.User, w.reader))
+	w.advance(30*24*time.Hour - time.Minute)
+	w.probe()
+	if g := w.grant(w.reader); !g.Disconnected {
+		t.Errorf("after almost thirty days = %+v", g)
+	}
+	w.advance(2 * time.Minute)
+	w.probe()
+	if g := w.grant(w.reader); g.Account.ObjectID != "" {
+		t.Errorf("after thirty days = %+v", g)
+	}
+}
+
+func TestADisconnectedAdminConsentStaysSoUnderAnotherClientID(t *testing.T) {
+	w := newWorld(t)
+	w.consentAdmin()
+	must(t, w.service.Disconnect(t.Context(), w.admin, consent.Admin, ""))
+	w.set(func() { w.integration.ClientID = "77777777-8888-4999-8aaa-bbbbbbbbbbbb" })
+	for range 2 {
+		w.advance(time.Minute)
+		_ = w.service.Probe(t.Context())
+		if g := w.grant(""); !g.Disconnected || g.State != consent.Required || !strings.Contains(g.Reason, "disconnected") || !strings.Contains(g.NextStep, "Use it again") {
+			t.Errorf("grant = %s, disconnected %t: %q, %q", g.State, g.Disconnected, g.Reason, g.NextStep)
+		}
 	}
 }
 

@@ -367,7 +367,7 @@ func (s *Service) outdated(ctx context.Context, app App, grant Grant) (Grant, er
 // state in which it is then.
 func (g *Grant) belong(clientID string) {
 	if g.ClientID != clientID {
-		*g = Grant{Kind: g.Kind, ClientID: clientID, State: g.State, Disconnected: g.Disconnected, History: g.History, ETag: g.ETag}
+		*g = Grant{Kind: g.Kind, ClientID: clientID, State: g.State, Reason: g.Reason, NextStep: g.NextStep, Disconnected: g.Disconnected, History: g.History, ETag: g.ETag}
 	}
 }
 
