@@ -1,11 +1,16 @@
 package consentcallback_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	devEntra "procallteams/dev/entra"
 	"procallteams/internal/consent"
+	"procallteams/internal/secret"
 )
 
 // reads does what one sync does: it takes the next grant when Graph refuses one. It
@@ -61,6 +66,46 @@ func TestAnAccountThatGraphAnswersWith401ForEverIsLeftAloneAndRecovers(t *testin
 	if g := w.grant(w.second); !g.Works() {
 		t.Errorf("after Graph takes it again = %s", g.State)
 	}
+}
+
+// A guest, say, or an account without a licence: nobody would notice before it is needed.
+func TestASignInThatGraphRefusesIsNotCalledConnected(t *testing.T) {
+	w := newWorld(t)
+	w.consentAdmin()
+	w.set(func() { w.barred = w.reader })
+	status, page := w.consentUser(w.reader)
+	if status != http.StatusOK || strings.Contains(page, ">Connected") {
+		t.Errorf("ends with %d %s", status, page)
+	}
+	shows(t, page, "Not connected", "Graph refuses this account", "has a Teams licence")
+	if g := w.grant(w.reader); g.State != consent.Blocked || g.Code != "Forbidden" || g.SecretVersion == "" {
+		t.Errorf("grant = %s %s", g.State, g.Code)
+	}
+	w.set(func() { w.barred = "" })
+	w.advance(time.Minute)
+	w.probe()
+	if g := w.grant(w.reader); !g.Works() {
+		t.Errorf("once Graph takes it = %s", g.State)
+	}
+	t.Run("and replaces nobody", func(t *testing.T) {
+		w.t = t
+		w.set(func() { w.barred = w.second })
+		b := w.browser(w.admin)
+		b.land(w.visit(devEntra.Person{ObjectID: w.second}, b.begin("user")))
+		if _, page := b.answer("instead", w.reader); strings.Contains(page, ">Connected") || !strings.Contains(page, "It replaces no other account") {
+			t.Errorf("the answer ends with %s", page)
+		}
+		if !w.grant(w.reader).Works() || w.grant(w.second).State != consent.Blocked {
+			t.Errorf("grants = %s, %s", w.grant(w.reader).State, w.grant(w.second).State)
+		}
+	})
+	t.Run("unless Graph is away", func(t *testing.T) {
+		w.t = t
+		w.service.Read = func(context.Context, secret.Text) (int, error) { return 0, errors.New("no answer") }
+		if _, page := w.consentUser(w.reader); !strings.Contains(page, ">Connected") {
+			t.Errorf("ends with %s", page)
+		}
+	})
 }
 
 func TestA401AboutOnePersonBarsNoConsent(t *testing.T) {

@@ -246,12 +246,16 @@ func (s *Service) arriveUser(ctx context.Context, app App, t trip, form url.Valu
 		s.unstored(ctx, flow, err, "Cure that, then start again.")
 		return
 	}
+	grant = s.tryAtGraph(ctx, app.Tenant, grant)
 	flow.Outcome, flow.Account, flow.Permissions = Connected, grant.Account, grant.Permissions
 	if t.Account != grant.Account.ObjectID {
 		flow.Wanted = t.Account
 	}
-	if grant.State == Unconfirmed {
+	switch grant.State {
+	case Unconfirmed:
 		flow.Outcome = Asked
+	case Blocked:
+		flow.Outcome, flow.Code, flow.Class, flow.Reason, flow.NextStep = Refused, grant.Code, grant.Class, grant.Reason, grant.NextStep
 	}
 	s.forgetRefusal(ctx, app)
 }

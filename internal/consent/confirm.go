@@ -103,8 +103,9 @@ func (s *Service) Confirm(ctx context.Context, who, account, instead string) err
 		return ErrNotWaiting
 	}
 	// A crash here leaves both accounts in use, and the page that can disconnect one.
-	if instead == "" {
-		return nil
+	works := s.tryAtGraph(ctx, app.Tenant, confirmed).Works()
+	if instead == "" || !works {
+		return nil // who does not work replaces nobody
 	}
 	return s.Disconnect(ctx, who, User, instead)
 }

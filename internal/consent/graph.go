@@ -2,6 +2,7 @@ package consent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -91,6 +92,23 @@ func (s *Service) proveAtGraph(ctx context.Context, tenant string, grant Grant, 
 		return fmt.Errorf("prove the permission at Graph: %w", err)
 	}
 	return s.answered(ctx, tenant, grant, p, status)
+}
+
+// tryAtGraph looks whether Graph takes a sign-in that is in use from now on, and returns
+// its grant as it is then: a stand-in is asked for nothing else before it is needed.
+func (s *Service) tryAtGraph(ctx context.Context, tenant string, grant Grant) Grant {
+	if !grant.Works() {
+		return grant
+	}
+	err := s.proveAtGraph(ctx, tenant, grant, s.slot(tenant, grant.ClientID, grant.Kind, grant.Account.ObjectID))
+	now, found, unread := s.find(ctx, tenant, grant.Kind, grant.Account.ObjectID)
+	if err = errors.Join(err, unread); err != nil {
+		s.Log.WarnContext(ctx, "consent not tried at Graph", "account", grant.Account.ObjectID, "error", err.Error())
+	}
+	if !found {
+		return grant
+	}
+	return now
 }
 
 // answered notes with which status Graph answered a fresh token of a grant.

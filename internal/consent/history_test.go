@@ -2,11 +2,14 @@ package consent
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"procallteams/internal/secret"
 )
 
 // keeper is a service over rows in memory, and what it logs.
@@ -14,7 +17,8 @@ func keeper(r *rows) (*Service, *bytes.Buffer) {
 	var log bytes.Buffer
 	return New(Config{
 		Grants: r, Vault: &vault{}, Issuer: &issuer{}, Public: &url.URL{},
-		Log: slog.New(slog.NewJSONHandler(&log, nil)), Now: func() time.Time { return noon },
+		Read: func(context.Context, secret.Text) (int, error) { return 200, nil },
+		Log:  slog.New(slog.NewJSONHandler(&log, nil)), Now: func() time.Time { return noon },
 	}), &log
 }
 
