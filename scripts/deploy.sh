@@ -106,6 +106,15 @@ by_blob() {
     az functionapp restart --resource-group "$group" --name "$app"
 }
 
+# advice says what publishing takes.
+advice() {
+  local address=${blob%%\?*} # without the app's signature
+  case $by in
+    blob) echo "It takes the role Storage Blob Data Contributor on the container ${address%/*} (parameter publishers of the template; a new role needs some minutes), and with private endpoints a machine inside the network." ;;
+    *) echo "It takes the role Website Contributor on $app, and that its publishing address can be reached from here." ;;
+  esac
+}
+
 # settle waits until the running host has told the platform which functions it has.
 settle() {
   synced="" lacking=""
@@ -211,7 +220,7 @@ arguments "$@"
 inspect
 locate
 echo "Publishing $package to $app, by $by."
-"by_$by" || refuse "publishing failed, see above; the old package is still there"
+"by_$by" || refuse "publishing failed, see above; the old package is still there. $(advice)"
 SECONDS=0
 settle
 answers
