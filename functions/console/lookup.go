@@ -26,6 +26,23 @@ type lookupView struct {
 	Found  *found
 }
 
+// ask is the form of a look-up: the name to correct, and what says why.
+type ask struct{ Name, By string }
+
+// Ask is the form for the next person, or for the same one when nobody was found.
+func (v lookupView) Ask() ask {
+	switch {
+	case v.Found != nil:
+		return ask{}
+	case v.Notice.Text != "":
+		return ask{v.Name, "notice"}
+	}
+	return ask{Name: v.Name}
+}
+
+// Ask is the empty form.
+func (peopleView) Ask() ask { return ask{} }
+
 // lookUp answers who one person is and why ProCall and Teams show what they show. The
 // name comes in the body, so that no log of addresses holds it.
 func (f *Function) lookUp(w http.ResponseWriter, r *http.Request) {

@@ -62,7 +62,7 @@ func (f *Function) welcome(w http.ResponseWriter, r *http.Request, code int, n n
 		next = r.PostFormValue("next")
 	}
 	vault, _, _ := strings.Cut(f.KeyVault.Hostname(), ".")
-	page.Render(w, code, page.Page{Title: "Sign in", Body: page.Execute(texts, "welcome", map[string]any{
+	page.Render(w, code, page.Page{Title: "Sign in", Refused: code >= http.StatusBadRequest, Body: page.Execute(texts, "welcome", map[string]any{
 		"Notice": n, "Next": onward(next), "Vault": vault, "Secret": access.SetupCodeName, "Role": AdminRole,
 		"Entra": entra,
 	})})
