@@ -2,7 +2,7 @@ metadata name = 'ProCall Teams Bridge'
 metadata description = 'Everything that the bridge needs in Azure, in one resource group: docs in infra/README.md. It holds no secret, and takes and gives none.'
 
 import { alwaysReadyGroup, premiumOptions } from 'modules/app.bicep'
-import { cloudOf, refusal } from 'modules/cloud.bicep'
+import { cloudOf, planOf, refusal } from 'modules/cloud.bicep'
 import { networkOptions } from 'modules/network.bicep'
 import { publisher } from 'modules/storage.bicep'
 
@@ -39,11 +39,11 @@ param location string = resourceGroup().location
 @description('Tags for everything.')
 param tags object = {}
 
-@description('Microsoft cloud of the tenant: usgov is GCC High, usgovdod DoD. Left out: the one that this Azure belongs to, which in Azure Government is usgov.')
-param cloud 'public' | 'usgov' | 'usgovdod' = cloudOf(environment().name)
+@description('Microsoft cloud of the tenant: usgov is GCC High, usgovdod DoD. auto: the one that this Azure belongs to, which in Azure Government is usgov.')
+param cloud 'auto' | 'public' | 'usgov' | 'usgovdod' = 'auto'
 
-@description('Hosting plan. premium is for where Flex Consumption is not to be had, such as the government clouds, and the default there.')
-param plan 'flex' | 'premium' = cloud == 'public' ? 'flex' : 'premium'
+@description('Hosting plan: Flex Consumption or Elastic Premium. auto: flex, and premium in the government clouds, where Flex Consumption is not to be had.')
+param plan 'auto' | 'flex' | 'premium' = 'auto'
 
 @description('Groups of functions that never sleep (Flex Consumption). Without them a quiet queue function may take two minutes to wake, and a call is seen that much later.')
 param alwaysReady alwaysReadyGroup[] = [
@@ -160,7 +160,9 @@ var clouds = {
     audience: 'api://AzureADTokenExchangeUSGov'
   }
 }
-var here = clouds[cloud]
+var tenantCloud = cloudOf(environment().name, cloud)
+var here = clouds[tenantCloud]
+var hosting = planOf(tenantCloud, plan)
 
 var appName = suffix
 var hostName = '${appName}.${here.sites}'
@@ -177,7 +179,7 @@ var subnets = network.kind == 'existing'
 
 // Before anything is made: the identity waits for nothing, and its place is known when the
 // deployment is looked at.
-var fault = refusal(environment().name, cloud, plan, logIngestion, ownNetwork || subnets.endpoints != null)
+var fault = refusal(environment().name, tenantCloud, hosting, logIngestion, ownNetwork || subnets.endpoints != null)
 var firstLocation = empty(fault) ? location : fail(fault)
 
 var containers = ['bridge']
@@ -240,7 +242,7 @@ module vnet 'modules/network.bicep' = if (network.kind == 'new') {
     location: location
     tags: allTags
     addressPrefix: network.?addressPrefix ?? ''
-    delegation: plan == 'flex' ? 'Microsoft.App/environments' : 'Microsoft.Web/serverFarms'
+    delegation: hosting == 'flex' ? 'Microsoft.App/environments' : 'Microsoft.Web/serverFarms'
     fixedAddress: network.?fixedAddress ?? false
   }
 }
@@ -300,7 +302,7 @@ module app 'modules/app.bicep' = {
     suffix: suffix
     location: location
     tags: allTags
-    plan: plan
+    plan: hosting
     flex: {
       instanceMemoryMB: instanceMemoryMB
       maximumInstanceCount: maximumInstanceCount
@@ -316,7 +318,7 @@ module app 'modules/app.bicep' = {
       {
         APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
         APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
-        AZURE_CLOUD: cloud
+        AZURE_CLOUD: tenantCloud
         AzureWebJobsDisableHomepage: 'true' // decision 0011
         AzureWebJobsStorage__clientId: identity.outputs.clientId
         AzureWebJobsStorage__credential: 'managedidentity'
@@ -325,7 +327,7 @@ module app 'modules/app.bicep' = {
         MANAGED_IDENTITY_CLIENT_ID: identity.outputs.clientId
         PRESENCE_SYNC_SCHEDULE: syncSchedule
       },
-      cloud == 'public' ? storageByName : storageByAddress,
+      tenantCloud == 'public' ? storageByName : storageByAddress,
       given
     )
     subnetId: ownNetwork ? vnet!.outputs.appSubnetId : subnets.app

@@ -220,17 +220,17 @@ type choice struct {
 func TestWhatCantBeMadeIsSaidInASentence(t *testing.T) {
 	tests := []struct {
 		choice
-		cloud, refusal string // what cloud is when it is left out; a part of the sentence
+		comesTo, refusal string // cloud and plan; a part of the sentence
 	}{
-		{choice{"AzureCloud", "public", "flex", "public", false}, "public", ""},
-		{choice{"AzureCloud", "public", "premium", "joined", false}, "public", ""},
-		{choice{"AzureUSGovernment", "usgov", "premium", "public", false}, "usgov", ""},
-		{choice{"AzureUSGovernment", "usgovdod", "premium", "private", true}, "usgov", ""},
-		{choice{"AzureUSGovernment", "public", "flex", "public", false}, "usgov", "is in Azure Government and the parameter cloud says public"},
-		{choice{"AzureCloud", "usgovdod", "premium", "public", false}, "public", "is in the public Azure and the parameter cloud says usgovdod"},
-		{choice{"AzureUSGovernment", "usgov", "flex", "public", false}, "usgov", "set it to premium"},
-		{choice{"AzureChinaCloud", "public", "flex", "public", false}, "public", "is in AzureChinaCloud: Microsoft Graph has no presence there"},
-		{choice{"AzureCloud", "public", "flex", "private", false}, "public", "names no subnet for private endpoints"},
+		{choice{"AzureCloud", "auto", "auto", "public", false}, "public flex", ""},
+		{choice{"AzureCloud", "public", "premium", "joined", false}, "public premium", ""},
+		{choice{"AzureUSGovernment", "auto", "auto", "public", false}, "usgov premium", ""},
+		{choice{"AzureUSGovernment", "usgovdod", "auto", "private", true}, "usgovdod premium", ""},
+		{choice{"AzureUSGovernment", "public", "flex", "public", false}, "public flex", "is in Azure Government and the parameter cloud says public"},
+		{choice{"AzureCloud", "usgovdod", "auto", "public", false}, "usgovdod premium", "is in the public Azure and the parameter cloud says usgovdod"},
+		{choice{"AzureUSGovernment", "auto", "flex", "public", false}, "usgov flex", "set the parameter plan to auto or premium"},
+		{choice{"AzureChinaCloud", "auto", "auto", "public", false}, "public flex", "is in AzureChinaCloud: Microsoft Graph has no presence there"},
+		{choice{"AzureCloud", "auto", "auto", "private", false}, "public flex", "names no subnet for private endpoints"},
 	}
 	var choices []choice
 	for _, test := range tests {
@@ -246,8 +246,8 @@ func TestWhatCantBeMadeIsSaidInASentence(t *testing.T) {
 	}
 	clouds, refusals := texts(d.Outputs["clouds"]), texts(d.Outputs["refusals"])
 	for i, test := range tests {
-		if clouds[i] != test.cloud || (refusals[i] == "") != (test.refusal == "") || !strings.Contains(refusals[i], test.refusal) {
-			t.Errorf("%+v: cloud %s, refusal %q; want %s, %q", test.choice, clouds[i], refusals[i], test.cloud, test.refusal)
+		if clouds[i] != test.comesTo || (refusals[i] == "") != (test.refusal == "") || !strings.Contains(refusals[i], test.refusal) {
+			t.Errorf("%+v: comes to %s, refusal %q; want %s, %q", test.choice, clouds[i], refusals[i], test.comesTo, test.refusal)
 		}
 	}
 }
@@ -275,11 +275,17 @@ func TestARefusalComesBeforeAnythingIsMade(t *testing.T) {
 	if text, _ := template.Variables["firstLocation"].(string); !strings.Contains(text, "fail(variables('fault'))") {
 		t.Errorf("firstLocation = %v", template.Variables["firstLocation"])
 	}
-	if text, _ := template.Variables["fault"].(string); !strings.Contains(text, "refusal(environment().name, parameters('cloud'), parameters('plan'), parameters('logIngestion'),") {
+	if text, _ := template.Variables["fault"].(string); !strings.Contains(text, "refusal(environment().name, variables('tenantCloud'), variables('hosting'), parameters('logIngestion'),") {
 		t.Errorf("fault = %v", template.Variables["fault"])
 	}
-	if text, _ := template.Parameters["cloud"].DefaultValue.(string); !strings.Contains(text, "cloudOf(environment().name)") {
-		t.Errorf("cloud is %v when it is left out", template.Parameters["cloud"].DefaultValue)
+	if text, _ := template.Variables["tenantCloud"].(string); !strings.Contains(text, "cloudOf(environment().name, parameters('cloud'))") {
+		t.Errorf("tenantCloud = %v", template.Variables["tenantCloud"])
+	}
+	// The portal's form shows defaults as they are written: an expression is no choice there.
+	for name, want := range map[string]any{"cloud": "auto", "plan": "auto"} {
+		if got := template.Parameters[name].DefaultValue; got != want {
+			t.Errorf("%s is %v when it is left out; want %v", name, got, want)
+		}
 	}
 }
 
