@@ -261,3 +261,79 @@ func TestARefusalThatTurnsIntoAnotherIsToldAndWhenItWasTried(t *testing.T) {
 		t.Errorf("still: %q since %s", reason, r.grants[0].Since)
 	}
 }
+
+// Graph refused a token of the sign-in before.
+func TestARefusalByGraphOfAnOlderSignInBarsNoNewOne(t *testing.T) {
+	r := &rows{}
+	s, _ := keeper(r)
+	who := SignedIn{Account: Account{ObjectID: "rita"}, Tokens: Tokens{Refresh: secret.New("refresh"), Scopes: []string{readPresence}}}
+	for range 2 {
+		if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := r.grants[0]
+	before.SecretVersion = "0"
+	if err := s.answered(t.Context(), "t", before, s.slot("t", "c", User, "rita"), 403); err != nil {
+		t.Fatal(err)
+	}
+	if g := r.grants[0]; !g.Works() {
+		t.Errorf("grant = %s: %s", g.State, g.Reason)
+	}
+}
+
+// Another process found out meanwhile that Graph refuses the account; Entra's token says
+// nothing against that.
+func TestARefreshThatBeganBeforeGraphRefusedRestoresNothing(t *testing.T) {
+	r := &rows{}
+	s, _ := keeper(r)
+	who := SignedIn{Account: Account{ObjectID: "rita"}, Tokens: Tokens{Refresh: secret.New("refresh"), Scopes: []string{readPresence}}}
+	if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who, false); err != nil {
+		t.Fatal(err)
+	}
+	before := r.grants[0]
+	other, _ := keeper(r)
+	if err := other.answered(t.Context(), "t", before, other.slot("t", "c", User, "rita"), 403); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.refresh(t.Context(), "t", before, s.slot("t", "c", User, "rita")); err != nil {
+		t.Fatal(err)
+	}
+	if g := r.grants[0]; !g.barred() {
+		t.Errorf("grant = %s", g.State)
+	}
+}
+
+// late lets something happen after the rows were read for the first time.
+type late struct {
+	*rows
+	then func()
+}
+
+func (l *late) Grants(ctx context.Context, tenant string) ([]Grant, error) {
+	grants, err := l.rows.Grants(ctx, tenant)
+	if then := l.then; then != nil {
+		l.then = nil
+		then()
+	}
+	return grants, err
+}
+
+func TestAnEndThatAnotherProcessAnnouncedMeanwhileIsNotAnnouncedAgain(t *testing.T) {
+	r := &rows{grants: []Grant{{Kind: Admin, ClientID: "c", State: Granted, CredentialEnds: noon.Add(6 * day), ETag: "0"}}}
+	app := fixed{settings.Integration{Tenant: "t", ClientID: "c"}}
+	quick, told := keeper(r)
+	slow, again := keeper(r)
+	quick.Settings, slow.Settings = app, app
+	slow.Grants = &late{r, func() {
+		if err := quick.Remind(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}}
+	if err := slow.Remind(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(told.String(), "credential ends") || strings.Contains(again.String(), "credential ends") {
+		t.Errorf("the first process logged %q, the other %q", told, again)
+	}
+}

@@ -110,6 +110,46 @@ func TestAnIDTokenIsOfTheTenantItself(t *testing.T) {
 	}
 }
 
+func TestAnIDTokenHasAllThatItMustHave(t *testing.T) {
+	f := &forger{t: t, key: keys()[0]}
+	server := httptest.NewTLSServer(f)
+	defer server.Close()
+	f.url = server.URL
+	c := &entra.Client{Cloud: settings.Cloud{Name: "public", Authority: server.URL, Graph: graph}, HTTP: server.Client()}
+	for name, row := range map[string]struct {
+		edit  func(map[string]any)
+		cause string // empty: it is accepted
+	}{
+		"everything":            {func(map[string]any) {}, ""},
+		"an older version":      {func(m map[string]any) { m["ver"] = "1.0" }, "version 2.0"},
+		"no version":            {func(m map[string]any) { delete(m, "ver") }, "version 2.0"},
+		"no object id":          {func(m map[string]any) { delete(m, "oid") }, "no object id"},
+		"an empty object id":    {func(m map[string]any) { m["oid"] = "" }, "no object id"},
+		"another nonce":         {func(m map[string]any) { m["nonce"] = "another" }, "another sign-in"},
+		"no nonce":              {func(m map[string]any) { delete(m, "nonce") }, "another sign-in"},
+		"another audience":      {func(m map[string]any) { m["aud"] = person }, "audience"},
+		"an end that is past":   {func(m map[string]any) { m["exp"] = time.Now().Add(-time.Minute).Unix() }, "clock"},
+		"no end":                {func(m map[string]any) { delete(m, "exp") }, "clock"},
+		"a beginning to come":   {func(m map[string]any) { m["nbf"] = time.Now().Add(10 * time.Minute).Unix() }, "clock"},
+		"an issuer with a tail": {func(m map[string]any) { m["iss"] = server.URL + "/" + tenant + "/v2.0/" }, "issuer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := leg(consent.SignIn)
+			ago := time.Now().Add(-5 * time.Minute).Unix()
+			f.claims = map[string]any{
+				"iss": server.URL + "/" + tenant + "/v2.0", "aud": client, "oid": person, "tid": tenant, "sub": "s", "ver": "2.0", "nonce": l.Nonce,
+				"iat": ago, "nbf": ago, "exp": time.Now().Add(time.Hour).Unix(),
+			}
+			row.edit(f.claims)
+			who, err := c.Redeem(t.Context(), app, l, secret.New("code"))
+			refused, _ := errors.AsType[*entra.Error](err)
+			if row.cause == "" && err != nil || row.cause != "" && (refused == nil || !strings.Contains(refused.Cause, row.cause) || who.Account.ObjectID != "") {
+				t.Errorf("Redeem = %q, %v; want %q", who.Account.ObjectID, err, row.cause)
+			}
+		})
+	}
+}
+
 // The document for any tenant names an issuer with braces in it.
 func TestWhatEntraPublishesForAnyTenantIsOfNone(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
