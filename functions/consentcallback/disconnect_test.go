@@ -174,6 +174,45 @@ func TestADisconnectedAdminConsentStaysSoUnderAnotherClientID(t *testing.T) {
 	}
 }
 
+func TestADisconnectionIsFinishedAlsoUnderAnotherClientID(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	name := w.grant(w.reader).SecretName
+	w.vault.Forbid("set")
+	if err := w.service.Disconnect(t.Context(), w.admin, consent.User, w.reader); err == nil {
+		t.Error("a disconnection that Key Vault refuses is no failure")
+	}
+	w.vault.Allow("set")
+	w.set(func() { w.integration.ClientID = "77777777-8888-4999-8aaa-bbbbbbbbbbbb" })
+	w.advance(time.Minute)
+	_ = w.service.Probe(t.Context())
+	w.erased(name)
+	w.advance(31 * 24 * time.Hour)
+	_ = w.service.Probe(t.Context())
+	if grants := w.grants(); slices.ContainsFunc(grants, func(g consent.Grant) bool { return g.Kind == consent.User }) {
+		t.Errorf("after thirty days = %+v", grants)
+	}
+}
+
+func TestASignInToAFormerClientIDIsKeptForAsLongAsEntraKeepsIt(t *testing.T) {
+	w := newWorld(t)
+	w.consentUser(w.reader)
+	name := w.grant(w.reader).SecretName
+	w.set(func() { w.integration.ClientID = "77777777-8888-4999-8aaa-bbbbbbbbbbbb" })
+	for _, row := range []struct {
+		days int
+		kept bool
+	}{{0, true}, {89, true}, {2, false}} {
+		w.advance(time.Duration(row.days) * 24 * time.Hour)
+		_ = w.service.Probe(t.Context())
+		versions := w.vault.Versions(name)
+		if readable := versions[0].Enabled; readable != row.kept {
+			t.Errorf("after %d days more it can be read: %t; want %t", row.days, readable, row.kept)
+		}
+	}
+	w.erased(name)
+}
+
 func TestADisconnectionIsAudited(t *testing.T) {
 	w := newWorld(t)
 	w.consentUser(w.reader)

@@ -21,11 +21,7 @@ var unanswered = why{
 // forgetUnanswered takes a sign-in out of use for which nobody answered; one that
 // somebody answered for meanwhile stays.
 func (s *Service) forgetUnanswered(ctx context.Context, tenant string, grant Grant) error {
-	err := s.retire(ctx, tenant, grant, unanswered, grant.stillWaits)
-	if errors.Is(err, ErrNotWaiting) {
-		return nil
-	}
-	return err
+	return s.retireIf(ctx, tenant, grant, unanswered, grant.stillWaits)
 }
 
 // stillWaits reports whether its row, as it is by now, waits for the same answer as g.

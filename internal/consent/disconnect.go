@@ -88,6 +88,15 @@ func (s *Service) retire(ctx context.Context, tenant string, grant Grant, w why,
 	return s.erase(ctx, tenant, retired)
 }
 
+// retireIf is [Service.retire] that leaves a grant alone which is not as it was any more.
+func (s *Service) retireIf(ctx context.Context, tenant string, grant Grant, w why, still func(Grant) bool) error {
+	err := s.retire(ctx, tenant, grant, w, still)
+	if errors.Is(err, ErrNotWaiting) {
+		return nil
+	}
+	return err
+}
+
 // arriving is how long the version of a sign-in may be older than the row that names
 // it: a callback has no more time.
 const arriving = 2 * time.Minute
