@@ -144,8 +144,9 @@ type Host struct {
 	heldTimer  atomic.Bool
 	queues     sync.RWMutex // held for reading while a queue's messages are handled
 	heldQueues bool
-	clockJumps bool          // Options.Now was given: look at it often
-	activity   time.Duration // how long a proxied request may be silent
+	storage    *http.Transport // of the queues; its connections end with the host
+	clockJumps bool            // Options.Now was given: look at it often
+	activity   time.Duration   // how long a proxied request may be silent
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -175,6 +176,7 @@ func Start(ctx context.Context, o Options) (*Host, error) {
 		output:     newOutput(o.Log, o.OutputLimit),
 		activity:   240 * time.Second,
 		done:       make(chan struct{}),
+		storage:    http.DefaultTransport.(*http.Transport).Clone(),
 	}
 	settings, err := readSettings(o)
 	if err != nil {
@@ -281,6 +283,7 @@ func (h *Host) shutDown(drain time.Duration) {
 		h.cancel()
 		_ = h.server.Close()
 		h.running.Wait()
+		h.storage.CloseIdleConnections()
 		close(h.done)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -37,7 +38,7 @@ func newQueueListener(i *instance, f *function) (*queueListener, error) {
 	if strings.EqualFold(strings.TrimSuffix(strings.TrimSpace(connection), ";"), "UseDevelopmentStorage=true") {
 		connection = developmentStorage.ConnectionString()
 	}
-	options := &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{
+	options := &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: i.host.storage}, Retry: policy.RetryOptions{
 		MaxRetries: 3, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: 2 * time.Second, TryTimeout: 10 * time.Second,
 	}}}
 	l := &queueListener{instance: i, function: f, settings: i.host.app.queues, lease: i.host.options.QueueLease}
