@@ -37,7 +37,7 @@ func benchmark(b *testing.B, mode funchost.Mode) {
 		b.Fatal(err)
 	}
 	write("host.json", map[string]any{"customHandler": map[string]any{"description": map[string]any{"defaultExecutablePath": executable}}})
-	write("any/function.json", map[string]any{"bindings": []map[string]any{{"type": "httpTrigger", "name": "req"}, {"type": "http", "direction": "out", "name": "res"}}})
+	write("any/function.json", map[string]any{"bindings": []map[string]any{{"type": "httpTrigger", "name": "req", "authLevel": "anonymous"}, {"type": "http", "direction": "out", "name": "res"}}})
 	h, err := funchost.Start(b.Context(), funchost.Options{ScriptRoot: root, Mode: mode, Env: map[string]string{"RECORDER": filepath.Join(root, "received")}})
 	if err != nil {
 		b.Fatal(err)

@@ -12,8 +12,9 @@
 // everything in one process: the zero Layout.
 //
 // Not simulated: the HTTP envelope of default mode (HTTP functions are only
-// forwarded or proxied), output bindings, retry policies, function keys (as with
-// Core Tools, every caller is accepted), custom-handler routes in host.json.
+// forwarded or proxied), output bindings, retry policies, function keys,
+// custom-handler routes in host.json. A function that asks for one of the first
+// four is in error here, and the reason says so.
 //
 // Start here: [Start]. app.go reads the app, instance.go and worker.go keep a
 // handler process alive, invoke.go calls it, server.go, forward.go and proxy.go

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -50,6 +51,7 @@ type binding struct {
 	QueueName    string
 	Connection   string
 	DataType     string
+	AuthLevel    string
 }
 
 // readFunction reads one function.json. The error it returns stops the host: only
@@ -61,18 +63,18 @@ func readFunction(path string, settings map[string]string) (*function, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read function %s: %w", f.name, err)
 	}
-	var file struct{ Bindings []binding }
+	var file struct {
+		Bindings []binding
+		Retry    json.RawMessage
+	}
 	if err := json.Unmarshal(text, &file); err != nil {
 		f.err = fmt.Errorf("function.json is not valid: %w", err)
 		return f, nil
 	}
 	var trigger *binding
-	outputs := 0
 	for _, b := range file.Bindings {
 		if strings.HasSuffix(strings.ToLower(b.Type), "trigger") {
 			trigger = &b
-		} else if b.Type == "http" {
-			outputs++
 		}
 	}
 	if trigger == nil {
@@ -80,12 +82,11 @@ func readFunction(path string, settings map[string]string) (*function, error) {
 		return f, nil
 	}
 	f.trigger, f.binding = trigger.Type, trigger.Name
+	if f.err = notSimulated(file.Bindings, *trigger, file.Retry != nil); f.err != nil {
+		return f, nil
+	}
 	switch trigger.Type {
 	case "httpTrigger":
-		if len(file.Bindings) != 2 || outputs != 1 {
-			f.err = errors.New("it needs exactly one httpTrigger and one http output here: the HTTP envelope of default mode is not simulated")
-			return f, nil
-		}
 		return f, f.readHTTP(trigger)
 	case "timerTrigger":
 		f.err = f.readTimer(trigger, settings)
@@ -95,6 +96,24 @@ func readFunction(path string, settings map[string]string) (*function, error) {
 		f.err = fmt.Errorf("the binding type(s) '%s' are not registered", trigger.Type)
 	}
 	return f, nil
+}
+
+// notSimulated says what a function asks for that would pass here and not in Azure, or
+// the other way round.
+func notSimulated(bindings []binding, trigger binding, retries bool) error {
+	isHTTP := trigger.Type == "httpTrigger"
+	outputs := slices.DeleteFunc(slices.Clone(bindings), func(b binding) bool { return b.Type == trigger.Type })
+	switch {
+	case retries:
+		return errors.New("retry policies are not simulated")
+	case isHTTP && (len(outputs) != 1 || outputs[0].Type != "http"):
+		return errors.New("it needs exactly one httpTrigger and one http output here: the HTTP envelope of default mode is not simulated")
+	case isHTTP && !strings.EqualFold(trigger.AuthLevel, "anonymous"):
+		return errors.New("function keys are not simulated: only authLevel anonymous is served here (without it the level is function)")
+	case !isHTTP && len(outputs) > 0:
+		return errors.New("output bindings are not simulated")
+	}
+	return nil
 }
 
 func (f *function) readHTTP(b *binding) error {

@@ -313,6 +313,38 @@ func TestBrokenApps(t *testing.T) {
 			t.Errorf("Start said %v; want the template", err)
 		}
 	})
+	t.Run("what is not simulated is in error", func(t *testing.T) {
+		app := newApp(t).http("any", "any")
+		trigger := func(more map[string]any) map[string]any {
+			more["type"], more["direction"], more["name"] = "httpTrigger", "in", "req"
+			return more
+		}
+		output := map[string]any{"type": "http", "direction": "out", "name": "res"}
+		app.function("keyed", trigger(map[string]any{"authLevel": "function"}), output)
+		app.function("bydefault", trigger(map[string]any{}), output)
+		app.function("envelope", trigger(map[string]any{"authLevel": "anonymous"}), map[string]any{"type": "queue", "direction": "out", "name": "q"})
+		app.function("outputs", map[string]any{"type": "timerTrigger", "name": "timer", "schedule": "0 0 0 1 1 *"}, map[string]any{"type": "queue", "direction": "out", "name": "q"})
+		app.write("retries/function.json", map[string]any{
+			"retry":    map[string]any{"strategy": "fixedDelay", "maxRetryCount": 4, "delayInterval": "00:00:10"},
+			"bindings": []any{map[string]any{"type": "timerTrigger", "name": "timer", "schedule": "0 0 0 1 1 *"}},
+		})
+		why := map[string]string{}
+		for _, f := range app.start(funchost.Options{}).Functions() {
+			if f.Err != nil {
+				why[f.Name] = f.Err.Error()
+			}
+		}
+		for name, want := range map[string]string{
+			"keyed": "function keys", "bydefault": "function keys", "envelope": "HTTP envelope", "outputs": "output bindings", "retries": "retry policies",
+		} {
+			if !strings.Contains(why[name], want) {
+				t.Errorf("%s: %q; want %s", name, why[name], want)
+			}
+		}
+		if len(why) != 5 {
+			t.Errorf("in error: %v; want 5", why)
+		}
+	})
 	t.Run("one broken function leaves the others alone", func(t *testing.T) {
 		app := newApp(t).http("any", "any/{*rest}").
 			timer("nosetting", "%MISSING%").timer("nocron", "1 2 3").queue("short", "ab").queue("noqueue", "%MISSING%").
