@@ -62,6 +62,17 @@ func TestAnotherAccountIsUsedAsWellInsteadOrForgotten(t *testing.T) {
 	}
 }
 
+func TestAnAccountReplacesItselfNever(t *testing.T) {
+	w := newWorld(t)
+	b := w.asked()
+	if status, page := b.answer("instead", w.second); status != 200 || !strings.Contains(page, "Is this the right account?") {
+		t.Errorf("the answer ends with %d %s", status, page)
+	}
+	if g := w.grant(w.second); g.State != consent.Unconfirmed || g.Disconnected {
+		t.Errorf("the account = %s, disconnected %t", g.State, g.Disconnected)
+	}
+}
+
 func TestAPersonWhoWasDeletedAndCreatedAnewIsAnotherAccountAndNamedAsSuch(t *testing.T) {
 	w := newWorld(t)
 	w.consentUser(w.reader)

@@ -40,6 +40,9 @@ func TestADisconnectedAccountIsUsedNoMoreAndItsSignInIsGone(t *testing.T) {
 	if w.consentUser(w.reader); !w.grant(w.reader).Works() || w.grant(w.reader).Disconnected {
 		t.Errorf("signed in again = %+v", w.grant(w.reader))
 	}
+	w.advance(time.Hour)
+	must(t, w.service.Disconnect(t.Context(), w.admin, consent.User, w.reader))
+	w.erased(name)
 }
 
 // erased demands that one version of a secret is enabled, and that it is a marker.

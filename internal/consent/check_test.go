@@ -194,6 +194,20 @@ func TestWhoWouldCarryAUseIfItsCarrierFailed(t *testing.T) {
 	}
 }
 
+func TestAReportIsOfTheClientIDInUse(t *testing.T) {
+	rows := []Grant{
+		{Kind: User, ClientID: "former", State: Required, Account: Account{ObjectID: "rita"}},
+		{Kind: User, ClientID: "c", State: Granted, Account: Account{ObjectID: "sven"}},
+	}
+	var told []string
+	for _, g := range complete("c", rows) {
+		told = append(told, string(g.Kind)+" "+g.Account.ObjectID+" "+string(g.State))
+	}
+	if got := strings.Join(told, ", "); got != "admin  required, user sven granted" {
+		t.Errorf("complete = %s", got)
+	}
+}
+
 func TestThisPackageNeedsNoSDK(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
 	if err != nil {

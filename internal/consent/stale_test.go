@@ -122,6 +122,32 @@ func TestAProbeThatReadTheRowsLongAgoRetiresNoSignInInUse(t *testing.T) {
 	}
 }
 
+func TestAProbeThatReadTheRowsLongAgoForgetsNoSecondSignIn(t *testing.T) {
+	r := &rows{}
+	s, _ := keeper(r)
+	now := noon
+	s.Now = func() time.Time { return now }
+	sign := func(account string) {
+		t.Helper()
+		who := SignedIn{Account: Account{ObjectID: account}, Tokens: Tokens{Refresh: secret.New("refresh"), Scopes: []string{readPresence}}}
+		if _, err := s.connect(t.Context(), App{Tenant: "t", ClientID: "c"}, who, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sign("rita")
+	sign("sven")
+	stale := r.grants[1]
+	now = now.Add(confirmTime - time.Second)
+	sign("sven") // and has fifteen minutes more
+	now = now.Add(2 * time.Second)
+	if err := s.probeUser(t.Context(), "t", stale, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if g := r.grants[1]; g.State != Unconfirmed || g.Disconnected {
+		t.Errorf("the account is %s: %s", g.State, g.Reason)
+	}
+}
+
 // silentVault answers nobody.
 type silentVault struct{ *vault }
 
