@@ -134,6 +134,12 @@ func (s *Simulator) DropDemands(oid string) error {
 	return s.changeUser(oid, func(u *user) { u.demand = demand{} })
 }
 
+// SetAppRoles gives an account these app roles, of every app, and no others: the
+// portal's page Users and groups of an enterprise application.
+func (s *Simulator) SetAppRoles(oid string, roles ...string) error {
+	return s.changeUser(oid, func(u *user) { u.AppRoles = roles })
+}
+
 // ChallengeClaims makes Conditional Access want more than the sign-in pages know
 // by themselves: the token endpoint refuses with 50076 and claims, also a code that
 // is minutes old, until a sign-in begins with these claims.

@@ -200,6 +200,7 @@ func TestAClaimsChallengeIsAnsweredByTheNextAttempt(t *testing.T) {
 	w.advance(2 * time.Hour)
 	_, err := w.read()
 	required(t, err, "AADSTS50076")
+	b.signIn(w.admin) // the session has ended
 	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user?account="+w.reader))
 	if status, page := b.land(back); status != 200 || !strings.Contains(page, "Connected") {
 		t.Errorf("the renewal ends with %d %s", status, page)

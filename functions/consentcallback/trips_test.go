@@ -8,6 +8,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	devEntra "procallteams/dev/entra"
 	devVault "procallteams/dev/keyvault"
 	"procallteams/internal/consent"
+	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/storage"
 )
 
@@ -187,6 +189,68 @@ func TestAnAdministratorSignsInWithEntraOnce(t *testing.T) {
 	b.signIn(w.admin)
 	back.URL = public + "/api/consent/user/callback"
 	w.redeemed(t, b.arrive(back), b.last(), 1)
+}
+
+// An administrator's browser is signed in to Microsoft, where the role is taken away.
+func TestMicrosoftSaysWithoutAQuestionWhoAnAdministratorIsNow(t *testing.T) {
+	w := newWorld(t)
+	var who consent.SignedIn
+	var refused error
+	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPost:
+			signedIn, err := w.service.FinishSignIn(rw, r)
+			if !errors.Is(err, consent.ErrAnswered) {
+				who, refused = signedIn, err
+				rw.WriteHeader(http.StatusNoContent)
+			}
+		case r.URL.Query().Has("again"):
+			to, err := w.service.SignInAgain(rw, r, "ada@contoso.com", "/api/console/people?show=guests")
+			must(t, err)
+			http.Redirect(rw, r, to, http.StatusSeeOther)
+		default:
+			w.service.StartSignIn(rw, r)
+		}
+	})
+	jar, err := cookiejar.New(nil)
+	must(t, err)
+	b := &browser{w: w, cookies: map[string]*http.Cookie{}}
+	microsoft := &http.Client{Jar: jar}
+	trip := func(person devEntra.Person, path string) {
+		t.Helper()
+		person.Client = microsoft
+		if response := b.arrive(w.visit(person, b.get(path).Header.Get("Location"))); response.StatusCode != http.StatusNoContent {
+			t.Fatalf("%s = %d %s", path, response.StatusCode, b.last())
+		}
+	}
+	const again = "/api/console/people?again"
+	trip(devEntra.Person{}, again)
+	if refusal, ok := errors.AsType[*aadsts.Error](refused); !ok || !refusal.Permanent() || !who.Silent || who.Next != "/api/console/people?show=guests" || len(who.Roles) != 0 {
+		t.Errorf("nobody is signed in to Microsoft: %+v, %v", who, refused)
+	}
+	trip(devEntra.Person{ObjectID: w.admin}, "/api/console/signin?next=/api/console/check")
+	if refused != nil || who.Silent || who.Next != "/api/console/check" || !slices.Equal(who.Roles, []string{"Bridge.Admin"}) {
+		t.Errorf("signed in = %+v, %v", who, refused)
+	}
+	trip(devEntra.Person{}, again) // who presses nothing
+	if refused != nil || !who.Silent || who.Account.ObjectID != w.admin || !slices.Equal(who.Roles, []string{"Bridge.Admin"}) {
+		t.Errorf("asked again = %+v, %v", who, refused)
+	}
+	must(t, w.entra.SetAppRoles(w.admin))
+	trip(devEntra.Person{}, again)
+	if refused != nil || who.Account.ObjectID != w.admin || len(who.Roles) != 0 {
+		t.Errorf("without the role = %+v, %v", who, refused)
+	}
+	must(t, w.entra.Disable(w.admin))
+	trip(devEntra.Person{}, again)
+	if refused == nil || who.Account.ObjectID != "" {
+		t.Errorf("a disabled account = %+v", who)
+	}
+	ahead := httptest.NewRequest(http.MethodGet, public+again, nil)
+	ahead.Header.Set("Sec-Purpose", "prefetch")
+	if _, err := w.service.SignInAgain(httptest.NewRecorder(), ahead, "", ""); !errors.Is(err, consent.ErrPrefetch) {
+		t.Errorf("a page fetched ahead: %v", err)
+	}
 }
 
 func TestADeclinedConsentIsToldAndCanBeGivenLater(t *testing.T) {

@@ -282,7 +282,7 @@ const sessionCookie = "__Host-ptb-session"
 func (b *browser) signIn(administrator string) {
 	b.w.t.Helper()
 	recorder := httptest.NewRecorder()
-	must(b.w.t, b.w.gate.Begin(recorder, httptest.NewRequest(http.MethodPost, public+"/api/console", nil), administrator, b.w.tenant))
+	must(b.w.t, b.w.gate.Begin(recorder, httptest.NewRequest(http.MethodPost, public+"/api/console", nil), access.Session{Administrator: administrator, Tenant: b.w.tenant}))
 	b.keep(recorder.Result())
 }
 

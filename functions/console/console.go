@@ -36,13 +36,11 @@ import (
 	"procallteams/internal/access"
 	"procallteams/internal/check"
 	"procallteams/internal/consent"
-	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/host"
 	"procallteams/internal/integration"
 	"procallteams/internal/page"
 	"procallteams/internal/problem"
 	"procallteams/internal/report"
-	"procallteams/internal/secret"
 	"procallteams/internal/storage"
 )
 
@@ -53,6 +51,8 @@ const AdminRole = "Bridge.Admin"
 type SignIn interface {
 	// StartSignIn sends the browser to Microsoft.
 	StartSignIn(w http.ResponseWriter, r *http.Request)
+	// SignInAgain: see [consent.Service.SignInAgain].
+	SignInAgain(w http.ResponseWriter, r *http.Request, userName, next string) (string, error)
 	// FinishSignIn returns who came back from Microsoft. It returns
 	// consent.ErrAnswered when it has answered the request itself.
 	FinishSignIn(w http.ResponseWriter, r *http.Request) (consent.SignedIn, error)
@@ -129,6 +129,9 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	signedIn := err == nil
+	if signedIn && f.provesAgain(w, r, session) {
+		return
+	}
 	r = r.WithContext(access.WithAdministrator(r.Context(), session.Administrator))
 	r.Body = http.MaxBytesReader(w, r.Body, f.limit(name, signedIn))
 	switch {
@@ -150,13 +153,11 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.change(w, r, name)
 	case name == "lookup": // a reload after the session's end, or a typed address
 		http.Redirect(w, r, "/api/console/people", http.StatusSeeOther)
-	case (name == "people" || name == "check" || name == "mapping") && !signedIn:
-		http.Redirect(w, r, "/api/console?next=/api/console/"+name, http.StatusSeeOther)
+	case !signedIn && slices.Contains([]string{"people", "check", "mapping", "disconnect"}, name):
+		http.Redirect(w, r, "/api/console?next="+url.QueryEscape(access.Here(r)), http.StatusSeeOther)
 	case name == "people" && f.Storage != nil:
 		f.people(w, r, http.StatusOK, peopleView{})
-	case name == "disconnect" && !signedIn:
-		http.Redirect(w, r, "/api/console", http.StatusSeeOther)
-	case name == "disconnect" && signedIn:
+	case name == "disconnect":
 		f.disconnecting(w, r)
 	case name == "check":
 		f.checking(w, r)
@@ -185,123 +186,6 @@ func (f *Function) limit(name string, signedIn bool) int64 {
 		return maxUsers
 	}
 	return maxNames
-}
-
-// signIn starts a sign-in with Entra (GET), or ends it (POST from Microsoft's
-// site, posted on by our own page).
-func (f *Function) signIn(w http.ResponseWriter, r *http.Request) {
-	if f.SignIn == nil {
-		page.Render(w, http.StatusNotFound, page.Page{Title: "There is no such page", Body: page.Execute(texts, "lost", nil)})
-		return
-	}
-	if r.Method != http.MethodPost {
-		f.SignIn.StartSignIn(w, r)
-		return
-	}
-	// Read before Microsoft is asked: a session must not begin in a tenant that was
-	// set meanwhile.
-	tenant, err := f.Gate.Tenant(r.Context())
-	if err != nil {
-		f.unavailable(w, r, err)
-		return
-	}
-	who, err := f.SignIn.FinishSignIn(w, r)
-	switch {
-	case errors.Is(err, consent.ErrAnswered):
-		return
-	case err != nil:
-		host.Log(r.Context(), f.Log).Warn("sign-in", "error", err.Error())
-		f.welcome(w, r, http.StatusForbidden, notice{"bad", "Microsoft did not sign you in. " + notSignedIn(err)})
-		return
-	}
-	if slices.Contains(who.Roles, AdminRole) {
-		f.begin(w, r, who.Account.ObjectID, tenant)
-		return
-	}
-	host.Log(r.Context(), f.Log).Warn("sign-in without the administrator's role", "account", who.Account.ObjectID)
-	f.welcome(w, r, http.StatusForbidden, notice{"bad", "Microsoft knows you, but you lack the app role " + AdminRole +
-		". Assign it in the Entra admin center (Enterprise applications, Users and groups), or use the set-up code."})
-}
-
-// notSignedIn says why Entra let nobody in, and what to do.
-func notSignedIn(err error) string {
-	refusal, ok := errors.AsType[*aadsts.Error](err)
-	if !ok {
-		return page.Sentence(err.Error())
-	}
-	said := refusal.Said()
-	if refusal.Code != "" {
-		said += " (" + refusal.Code + ")"
-	}
-	text := said + ". " + refusal.Step
-	switch refusal.Class {
-	case aadsts.Credential, aadsts.Tenant, aadsts.Defect:
-		text += " The set-up code opens this page meanwhile."
-	}
-	return text
-}
-
-// code signs in with the set-up code.
-func (f *Function) code(w http.ResponseWriter, r *http.Request) {
-	posted := secret.New(r.PostFormValue("code"))
-	if posted.Empty() {
-		// The Functions host may send a request without a body again and again (host
-		// 4.1037): it is no wrong code.
-		f.welcome(w, r, http.StatusBadRequest, notice{"bad", notWhole})
-		return
-	}
-	// The client's address, as the platform's front end saw it; the host's own
-	// X-Forwarded-For is the front end (functions host 4.1037).
-	err := f.Setup.Check(r.Context(), posted, r.Header.Get("Client-Ip"))
-	if paused, ok := errors.AsType[*access.PausedError](err); ok {
-		f.welcome(w, r, http.StatusTooManyRequests, notice{"bad", "Too many wrong codes. Try again after " + paused.Until.UTC().Format("15:04:05") + " UTC."})
-		return
-	}
-	switch {
-	case errors.Is(err, access.ErrWrongCode):
-		host.Log(r.Context(), f.Log).Warn("wrong set-up code")
-		f.welcome(w, r, http.StatusForbidden, notice{"bad", "That is not the set-up code. Copy the value of the current version in Key Vault."})
-	case err != nil:
-		host.Log(r.Context(), f.Log).Error("set-up code could not be checked", "error", err.Error())
-		f.welcome(w, r, http.StatusServiceUnavailable, notice{"bad", "The code could not be checked: " + err.Error() + "."})
-	default:
-		f.begin(w, r, access.BySetupCode, "")
-	}
-}
-
-// begin starts the session, notes it in the audit trail, and leads on. of is the
-// tenant of an administrator who signed in with Entra.
-func (f *Function) begin(w http.ResponseWriter, r *http.Request, who, of string) {
-	tenant, err := f.Gate.Tenant(r.Context())
-	if err == nil {
-		err = f.Editor.Audit.Record(r.Context(), tenant, access.Change{Who: who, What: "signed in", At: f.Now()})
-	}
-	if err == nil {
-		err = f.Gate.Begin(w, r, who, of)
-	}
-	if err != nil {
-		f.unavailable(w, r, err)
-		return
-	}
-	host.Log(r.Context(), f.Log).Info("administrator signed in", "administrator", who)
-	w.Header().Set("Cache-Control", "no-store")
-	next := onward(r.PostFormValue("next"))
-	if strings.HasPrefix(next, "/api/consent/") {
-		// A consent redirects to Microsoft, where browsers let no form of ours end
-		// (CSP form-action): from here on it is a link.
-		next = "/api/console#consents"
-	}
-	http.Redirect(w, r, next, http.StatusSeeOther)
-}
-
-// onward is where a sign-in leads: a page of our own, else the console.
-func onward(next string) string {
-	for _, known := range []string{"/api/console/people", "/api/console/check", "/api/console/mapping", "/api/consent/user", "/api/consent/admin", "/api/status", "/api/integration", "/api/credentials", "/api/health"} {
-		if next == known {
-			return known
-		}
-	}
-	return "/api/console"
 }
 
 func (f *Function) unavailable(w http.ResponseWriter, r *http.Request, err error) {

@@ -88,6 +88,11 @@ func (tenants) ResolveTenant(_ context.Context, name string) (string, error) {
 type entra struct{ who consent.SignedIn }
 
 func (entra) StartSignIn(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusSeeOther) }
+
+func (entra) SignInAgain(_ http.ResponseWriter, _ *http.Request, userName, next string) (string, error) {
+	return "https://login.example/?user=" + userName + "&next=" + url.QueryEscape(next), nil
+}
+
 func (e entra) FinishSignIn(http.ResponseWriter, *http.Request) (consent.SignedIn, error) {
 	return e.who, nil
 }
@@ -357,6 +362,15 @@ func TestASignInLeadsOnlyToOurOwnPages(t *testing.T) {
 	for next, want := range map[string]string{
 		"/api/consent/user": "/api/console#consents", "/api/status": "/api/status", "//evil.example": "/api/console", "https://evil.example": "/api/console",
 		"/api/consent/user/../../x": "/api/console", "": "/api/console",
+		"/api/consent/user?account=0b1ec700-0000-4000-8000-00000000000c": "/api/console#grant-0b1ec700-0000-4000-8000-00000000000c",
+		"/api/consent/user?account=x%22onclick":                          "/api/console#consents",
+		"/api/consent/user?another=1":                                    "/api/console#consents",
+		"/api/console/people?show=guests&after=x%26y":                    "/api/console/people?after=x%26y&show=guests",
+		"/api/console/disconnect?kind=user&account=a":                    "/api/console/disconnect?account=a&kind=user",
+		"/api/console/check#x":                                           "/api/console/check",
+		"/api/console/../status":                                         "/api/console", "/api/console/signin?next=/": "/api/console", "/api/console/code": "/api/console",
+		"/api/console/\\evil.example": "/api/console/%5Cevil.example", "/\\evil.example": "/api/console", "javascript:alert(1)": "/api/console",
+		"/api/status?x=a%0d%0aSet-Cookie:b": "/api/status?x=a%0D%0ASet-Cookie%3Ab", "user@evil.example/api/status": "/api/console", "%zz": "/api/console",
 	} {
 		w := start(t, settings.Overrides{})
 		code, err := w.setup.Code.Ensure(t.Context())

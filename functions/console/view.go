@@ -51,15 +51,20 @@ const signInWait = 2 * time.Second
 
 // welcome is the sign-in.
 func (f *Function) welcome(w http.ResponseWriter, r *http.Request, code int, n notice) {
+	next := r.URL.Query().Get("next")
+	if next == "" {
+		next = r.PostFormValue("next")
+	}
+	f.welcomeTo(w, r, code, n, next)
+}
+
+// welcomeTo is [Function.welcome], and leads to next.
+func (f *Function) welcomeTo(w http.ResponseWriter, r *http.Request, code int, n notice, next string) {
 	ctx, cancel := context.WithTimeout(r.Context(), signInWait)
 	defer cancel()
 	entra := f.SignIn != nil && f.appKnown(ctx)
 	if unmade := f.makeCode(ctx); n == (notice{}) {
 		n = unmade
-	}
-	next := r.URL.Query().Get("next")
-	if next == "" {
-		next = r.PostFormValue("next")
 	}
 	vault, _, _ := strings.Cut(f.KeyVault.Hostname(), ".")
 	page.Render(w, code, page.Page{Title: "Sign in", Refused: code >= http.StatusBadRequest, Body: page.Execute(texts, "welcome", map[string]any{

@@ -270,6 +270,6 @@ func users(ids ...int) string {
 func (w *world) administrator() *http.Cookie {
 	w.t.Helper()
 	recorder := httptest.NewRecorder()
-	w.must(w.gate.Begin(recorder, httptest.NewRequestWithContext(context.Background(), "POST", "/", nil), access.BySetupCode, ""))
+	w.must(w.gate.Begin(recorder, httptest.NewRequestWithContext(context.Background(), "POST", "/", nil), access.Session{Administrator: access.BySetupCode}))
 	return recorder.Result().Cookies()[0]
 }

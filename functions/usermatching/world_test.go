@@ -56,7 +56,7 @@ func inTenant(t testing.TB, tenant string) *world {
 	w.gated = gate.Administrator(&usermatching.Function{Storage: w.st, Settings: set, Audit: w.st, Now: time.Now, Log: log})
 	w.handler = contract.Handler(t, w.gated)
 	signIn := httptest.NewRecorder()
-	w.must(gate.Begin(signIn, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/console", nil), "administrator-1", w.tenant))
+	w.must(gate.Begin(signIn, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/console", nil), access.Session{Administrator: "administrator-1", Tenant: w.tenant}))
 	w.cookie = signIn.Result().Cookies()[0].String()
 	return w
 }

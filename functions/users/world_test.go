@@ -295,6 +295,6 @@ func (w *world) ada(state, reason string) answer {
 func (w *world) administrator() *http.Cookie {
 	w.t.Helper()
 	recorder := httptest.NewRecorder()
-	w.must(w.gate.Begin(recorder, httptest.NewRequestWithContext(context.Background(), "POST", "/", nil), access.BySetupCode, ""))
+	w.must(w.gate.Begin(recorder, httptest.NewRequestWithContext(context.Background(), "POST", "/", nil), access.Session{Administrator: access.BySetupCode}))
 	return recorder.Result().Cookies()[0]
 }

@@ -134,12 +134,12 @@ func (g *Gate) Elsewhere(r *http.Request) bool {
 func (g *Gate) Administrator(next http.Handler) http.Handler {
 	return g.AdministratorOr(next, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if page.Wanted(r) {
-			http.Redirect(w, r, "/api/console?next="+url.QueryEscape(r.URL.Path), http.StatusSeeOther)
+			http.Redirect(w, r, "/api/console?next="+url.QueryEscape(Here(r)), http.StatusSeeOther)
 			return
 		}
 		problem.Write(w, problem.Details{
 			Type: "/problems/sign-in-required", Title: "An administrator must be signed in", Status: http.StatusUnauthorized,
-			Detail:   "There is no session, or it ended: after 8 hours, or because another tenant was set.",
+			Detail:   "There is no session, or it ended: an hour after Microsoft last said who you are, 8 hours after the set-up code, or because another tenant was set.",
 			NextStep: "Sign in at /api/console.", Who: "administrator", Invocation: host.Invocation(r.Context()),
 		})
 	}))
@@ -203,6 +203,15 @@ func (g *Gate) SentHome(w http.ResponseWriter, r *http.Request) bool {
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, target.String(), http.StatusSeeOther)
 	return true
+}
+
+// Here is the address of the page that was asked for, as a sign-in takes it to lead back
+// there: path and query.
+func Here(r *http.Request) string {
+	query := r.URL.Query()
+	query.Del(sentHome)
+	here := url.URL{Path: r.URL.Path, RawQuery: query.Encode()}
+	return here.String()
 }
 
 // sentHome marks an address to which a browser was sent home.

@@ -15,8 +15,14 @@ import (
 // refuse it from another host, a path or plain http (RFC 6265bis 4.1.3.2).
 const sessionCookie = "__Host-ptb-session"
 
-// sessionTime is how long an administrator stays signed in.
-const sessionTime = 8 * time.Hour
+// How long an administrator stays signed in. Who signed in with Entra may have lost the
+// app role since: after proveAfter the next page asks Entra again, and what was begun
+// on a page until then may be finished before entraTime is over.
+const (
+	codeTime   = 8 * time.Hour // with the set-up code
+	entraTime  = 75 * time.Minute
+	proveAfter = time.Hour
+)
 
 // Session is an administrator who signed in.
 type Session struct {
@@ -24,8 +30,16 @@ type Session struct {
 	// Tenant is where Entra said who that is, empty for the set-up code. A session
 	// ends when another tenant is set: who administers one is nobody in the other.
 	Tenant string
-	Began  time.Time
-	Ends   time.Time
+	// UserName is by whom Entra is asked again, empty for the set-up code. Never logged.
+	UserName string
+	Began    time.Time
+	Ends     time.Time
+}
+
+// Unproven reports whether Entra is to be asked again who that is, and whether they
+// still are an administrator.
+func (s Session) Unproven(now time.Time) bool {
+	return s.Administrator != BySetupCode && now.Sub(s.Began) >= proveAfter
 }
 
 // SessionStore keeps sessions under the hash of their cookie's value.
@@ -42,19 +56,23 @@ func sessionHash(value string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Begin signs an administrator in, of that tenant (empty for the set-up code): it
-// stores a new session and sets its cookie. An older session of this browser ends.
-func (g *Gate) Begin(w http.ResponseWriter, r *http.Request, administrator, tenant string) error {
+// Begin signs an administrator in: it stores a new session and sets its cookie. An
+// older session of this browser ends. The times of session are set here.
+func (g *Gate) Begin(w http.ResponseWriter, r *http.Request, session Session) error {
 	if err := g.End(w, r); err != nil {
 		return err
 	}
+	lasts := entraTime
+	if session.Administrator == BySetupCode {
+		lasts = codeTime
+	}
 	value, now := rand.Text()+rand.Text(), g.Now().UTC()
-	session := Session{Administrator: administrator, Tenant: tenant, Began: now, Ends: now.Add(sessionTime)}
+	session.Began, session.Ends = now, now.Add(lasts)
 	if err := g.Sessions.PutSession(r.Context(), sessionHash(value), session, now); err != nil {
 		return fmt.Errorf("store session: %w", err)
 	}
 	http.SetCookie(w, &http.Cookie{
-		Name: sessionCookie, Value: value, Path: "/", MaxAge: int(sessionTime / time.Second),
+		Name: sessionCookie, Value: value, Path: "/", MaxAge: int(lasts / time.Second),
 		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 	return nil

@@ -3,6 +3,7 @@ package access_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 func (w *world) signIn(who string) *http.Cookie {
 	w.t.Helper()
 	answer := httptest.NewRecorder()
-	if err := w.gate.Begin(answer, httptest.NewRequest("POST", "/api/console/code", nil), who, w.tenant); err != nil {
+	if err := w.gate.Begin(answer, httptest.NewRequest("POST", "/api/console/code", nil), access.Session{Administrator: who, Tenant: w.tenant}); err != nil {
 		w.t.Fatal(err)
 	}
 	cookies := answer.Result().Cookies()
@@ -41,32 +42,48 @@ func request(method, path string, header ...string) *http.Request {
 	return r
 }
 
-func TestASessionLastsEightHoursAndCanBeEnded(t *testing.T) {
+func TestASessionLastsAsLongAsItIsKnownWhoThatIs(t *testing.T) {
 	w := start(t)
-	cookie := w.signIn("oid-1")
-	if cookie.Name != "__Host-ptb-session" || !cookie.Secure || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" || cookie.Domain != "" || len(cookie.Value) < 52 {
-		t.Errorf("cookie = %+v", cookie)
-	}
-	visit := func() int {
-		r := request("GET", "/api/status")
+	for who, lasts := range map[string]time.Duration{"oid-1": 75 * time.Minute, access.BySetupCode: 8 * time.Hour} {
+		cookie := w.signIn(who)
+		if cookie.Name != "__Host-ptb-session" || !cookie.Secure || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" || cookie.Domain != "" || len(cookie.Value) < 52 || cookie.MaxAge != int(lasts.Seconds()) {
+			t.Errorf("cookie = %+v", cookie)
+		}
+		visit := func() int {
+			r := request("GET", "/api/status")
+			r.AddCookie(cookie)
+			return w.visit(r).Code
+		}
+		w.now = w.now.Add(lasts - time.Second)
+		if got := visit(); got != 200 {
+			t.Errorf("%s: signed in = %d", who, got)
+		}
+		w.now = w.now.Add(time.Second)
+		if got := visit(); got != 401 {
+			t.Errorf("%s: after %s = %d", who, lasts, got)
+		}
+		cookie = w.signIn(who)
+		r := request("POST", "/api/console/signout")
 		r.AddCookie(cookie)
-		return w.visit(r).Code
+		if err := w.gate.End(httptest.NewRecorder(), r); err != nil {
+			t.Fatal(err)
+		}
+		if got := visit(); got != 401 {
+			t.Errorf("%s: signed out = %d", who, got)
+		}
 	}
-	if got := visit(); got != 200 {
-		t.Errorf("signed in = %d", got)
-	}
-	w.now = w.now.Add(8 * time.Hour)
-	if got := visit(); got != 401 {
-		t.Errorf("after eight hours = %d", got)
-	}
-	cookie = w.signIn("oid-1")
-	r := request("POST", "/api/console/signout")
-	r.AddCookie(cookie)
-	if err := w.gate.End(httptest.NewRecorder(), r); err != nil {
-		t.Fatal(err)
-	}
-	if got := visit(); got != 401 {
-		t.Errorf("signed out = %d", got)
+}
+
+func TestWhoSignedInWithEntraIsToBeAskedForAgainAfterAnHour(t *testing.T) {
+	began := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	for _, row := range []struct {
+		who   string
+		after time.Duration
+		want  bool
+	}{{"oid-1", 59 * time.Minute, false}, {"oid-1", time.Hour, true}, {access.BySetupCode, 7 * time.Hour, false}} {
+		if got := (access.Session{Administrator: row.who, Began: began}).Unproven(began.Add(row.after)); got != row.want {
+			t.Errorf("%s after %s: %t", row.who, row.after, got)
+		}
 	}
 }
 
@@ -75,6 +92,10 @@ func TestWithoutASessionPeopleAreLedToTheConsoleAndMachinesAreTold(t *testing.T)
 	page := w.visit(request("GET", "/api/consent/user", "Accept", "text/html,*/*"))
 	if page.Code != 303 || page.Header().Get("Location") != "/api/console?next=%2Fapi%2Fconsent%2Fuser" {
 		t.Errorf("a page = %d to %q", page.Code, page.Header().Get("Location"))
+	}
+	page = w.visit(request("GET", "/api/consent/user?account=a%26b&home=1", "Accept", "text/html,*/*"))
+	if to := page.Header().Get("Location"); to != "/api/console?next="+url.QueryEscape("/api/consent/user?account=a%26b") {
+		t.Errorf("a page with a query leads to %q", to)
 	}
 	forged := request("GET", "/api/status")
 	forged.AddCookie(&http.Cookie{Name: "__Host-ptb-session", Value: strings.Repeat("A", 52)})

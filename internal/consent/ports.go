@@ -48,6 +48,8 @@ type Leg struct {
 	Verifier secret.Text // PKCE (RFC 7636)
 	// Hint is the user name to sign in with; empty lets the person choose.
 	Hint string
+	// Silent wants an answer without a page of Microsoft's: no, where one is needed.
+	Silent bool
 	// Claims answers a claims challenge of an earlier attempt, JSON; mostly empty.
 	Claims string
 }
@@ -65,6 +67,10 @@ type SignedIn struct {
 	Account Account
 	Roles   []string // app roles of the person, such as Bridge.Admin
 	Tokens
+	// Next is where the browser wanted to go, as it said, and Silent that nobody was
+	// asked anything; of an administrator's sign-in only.
+	Next   string
+	Silent bool
 }
 
 // AppToken is an app-only token. Roles are its permissions when Readable.

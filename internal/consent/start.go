@@ -128,6 +128,18 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request, t trip, address 
 		s.fail(w, r, "start "+t.what(), err)
 		return
 	}
+	to, err := s.begin(w, r, app, t, address)
+	if err != nil {
+		s.fail(w, r, "start "+t.what(), err)
+		return
+	}
+	secure(w, "")
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// begin returns the address at which a trip begins, and sets its cookie.
+func (s *Service) begin(w http.ResponseWriter, r *http.Request, app App, t trip, address func(App, trip, string) (string, error)) (string, error) {
 	state := newState()
 	t.ID, t.Tenant, t.ClientID = tripID(state), app.Tenant, app.ClientID
 	t.Administrator, t.Began = pseudonym(s.Administrator(r.Context())), s.now()
@@ -137,11 +149,8 @@ func (s *Service) start(w http.ResponseWriter, r *http.Request, t trip, address 
 	}
 	to, err := address(app, t, state)
 	if err != nil {
-		s.fail(w, r, "start "+t.what(), err)
-		return
+		return "", err
 	}
 	t.keep(w, r)
-	secure(w, "")
-	w.Header().Set("Location", to)
-	w.WriteHeader(http.StatusSeeOther)
+	return to, nil
 }

@@ -37,6 +37,8 @@ type trip struct {
 	Administrator string    `json:"a"`           // hash of who began it
 	Account       string    `json:"o,omitempty"` // object id of whose sign-in is renewed
 	Another       bool      `json:"p,omitempty"` // begun to connect another person: that account is used as well
+	Next          string    `json:"x,omitempty"` // of a sign-in: where the browser wanted to go
+	Silent        bool      `json:"s,omitempty"` // of a sign-in: nobody is asked anything
 	Verifier      string    `json:"v,omitempty"`
 	Nonce         string    `json:"n,omitempty"`
 	Began         time.Time `json:"b"`

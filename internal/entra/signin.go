@@ -65,13 +65,17 @@ func (c *Client) AuthorizeURL(ctx context.Context, app consent.App, leg consent.
 	}
 	config := c.config(tenant, app)
 	config.RedirectURL, config.Scopes = leg.Redirect, c.scopes(leg.Purpose)
-	account := oauth2.SetAuthURLParam("prompt", "select_account")
-	if leg.Hint != "" { // Entra takes one of the two
-		account = oauth2.SetAuthURLParam("login_hint", leg.Hint)
-	}
 	options := []oauth2.AuthCodeOption{
 		oauth2.S256ChallengeOption(leg.Verifier.Reveal()), oidc.Nonce(leg.Nonce),
-		oauth2.SetAuthURLParam("response_mode", "form_post"), account,
+		oauth2.SetAuthURLParam("response_mode", "form_post"),
+	}
+	if leg.Hint != "" {
+		options = append(options, oauth2.SetAuthURLParam("login_hint", leg.Hint))
+	}
+	if leg.Silent {
+		options = append(options, oauth2.SetAuthURLParam("prompt", "none"))
+	} else if leg.Hint == "" { // Entra takes one of the two
+		options = append(options, oauth2.SetAuthURLParam("prompt", "select_account"))
 	}
 	if leg.Claims != "" {
 		options = append(options, oauth2.SetAuthURLParam("claims", leg.Claims))

@@ -17,7 +17,7 @@ func (s *Storage) Session(ctx context.Context, hash string) (access.Session, err
 	if err != nil {
 		return access.Session{}, err
 	}
-	return access.Session{Administrator: row.Text("administrator"), Tenant: row.Text("tenant"), Began: row.Time("began"), Ends: row.Time("ends")}, nil
+	return access.Session{Administrator: row.Text("administrator"), Tenant: row.Text("tenant"), UserName: row.Text("userName"), Began: row.Time("began"), Ends: row.Time("ends")}, nil
 }
 
 // PutSession stores a new session, after sweeping what no longer counts: ended
@@ -30,7 +30,7 @@ func (s *Storage) PutSession(ctx context.Context, hash string, session access.Se
 		return err
 	}
 	_, err := s.Insert(ctx, Row{Partition: Installation, Key: RowSession + hash, Values: map[string]any{
-		"administrator": session.Administrator, "tenant": session.Tenant, "began": session.Began, "ends": session.Ends,
+		"administrator": session.Administrator, "tenant": session.Tenant, "userName": session.UserName, "began": session.Began, "ends": session.Ends,
 	}})
 	return err
 }
