@@ -1,6 +1,8 @@
 package consentcallback_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -178,6 +180,29 @@ func TestAGermanBrowserReadsWhatToDoInGerman(t *testing.T) {
 	b.language = "fr"
 	_, page = w.answered(b, url.Values{"error": {"access_denied"}, "error_description": {"AADSTS65004: x"}})
 	shows(t, page, `<p lang="en"`, "Start again when you are ready.")
+}
+
+func TestACodeThatSomebodyElseUsedIsCalledUsed(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	back := w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user"))
+	kept, err := base64.RawURLEncoding.DecodeString(b.trips()[0].Value)
+	must(t, err)
+	var trip struct {
+		Verifier string `json:"v"`
+	}
+	must(t, json.Unmarshal(kept, &trip))
+	response, err := w.transport.PostForm(w.back+"/"+w.tenant+"/oauth2/v2.0/token", url.Values{
+		"client_id": {w.client}, "client_secret": {w.clientSecret()}, "grant_type": {"authorization_code"}, "code_verifier": {trip.Verifier},
+		"code": {back.Values().Get("code")}, "redirect_uri": {public + "/api/consent/user/callback"},
+	})
+	must(t, err)
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("somebody else's use = %d", response.StatusCode)
+	}
+	_, page := b.land(back)
+	shows(t, page, "Not connected", "This sign-in was used already", "Look at the bridge&#39;s page whether it is connected", "AADSTS54005")
 }
 
 // Nobody has told the bridge yet that the consent was removed.

@@ -34,6 +34,24 @@ func TestAStartDuringAnOutageSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestATripIsForgottenAfterADay(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser(w.admin)
+	b.land(w.visit(devEntra.Person{ObjectID: w.reader}, b.begin("user")))
+	outcome := strings.TrimPrefix(b.visited[len(b.visited)-1], public)
+	for _, row := range []struct {
+		later  time.Duration
+		status int
+	}{{23 * time.Hour, http.StatusOK}, {2 * time.Hour, http.StatusBadRequest}} {
+		w.advance(row.later)
+		w.probe()
+		b.signIn(w.admin)
+		if response := b.get(outcome); response.StatusCode != row.status {
+			t.Errorf("%s later = %d; want %d", row.later, response.StatusCode, row.status)
+		}
+	}
+}
+
 func TestAnAdminConsentThatIsGivenAgainDuringAnOutageIsNotCalledConnected(t *testing.T) {
 	w := newWorld(t)
 	w.consentAdmin()

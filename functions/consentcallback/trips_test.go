@@ -179,6 +179,13 @@ func TestAnAdministratorSignsInWithEntraOnce(t *testing.T) {
 	if b.arrive(back); len(who) != 1 || w.redemptions() != 1 {
 		t.Error("the same form signs in twice")
 	}
+	// Another app registration was entered meanwhile: nobody is signed in by the former.
+	back = w.visit(devEntra.Person{ObjectID: w.admin}, b.get("/api/console/signin").Header.Get("Location"))
+	w.set(func() { w.integration.ClientID = "77777777-8888-4999-8aaa-bbbbbbbbbbbb" })
+	if response := b.arrive(back); response.StatusCode != http.StatusBadRequest || len(who) != 1 || w.redemptions() != 1 {
+		t.Errorf("by the former app registration = %d, %d signed in", response.StatusCode, len(who))
+	}
+	w.set(func() { w.integration.ClientID = w.client })
 	// A state of a sign-in finishes no consent, and no other browser's sign-in.
 	back = w.visit(devEntra.Person{ObjectID: w.admin}, b.get("/api/console/signin").Header.Get("Location"))
 	stranger := &browser{w: w, cookies: map[string]*http.Cookie{}}

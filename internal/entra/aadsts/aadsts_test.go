@@ -55,6 +55,17 @@ func TestRefusalsAreClassified(t *testing.T) {
 	}
 }
 
+func TestAConsentThatIsMissingIsCalledThatWhateverTheNumber(t *testing.T) {
+	for _, body := range []string{
+		`{"error":"invalid_grant","suberror":"consent_required","error_codes":[999999]}`,
+		`{"error":"consent_required","error_codes":[999999]}`,
+	} {
+		if e := FromAnswer(400, []byte(body)); e.Class != Reauthorize || e.Cause != "the consent is missing or was withdrawn" {
+			t.Errorf("%s = %s: %s", body, e.Class, e.Cause)
+		}
+	}
+}
+
 func TestARefusalIsReadThoughOneOfItsMembersChanges(t *testing.T) {
 	for name, body := range map[string]string{
 		"numbers are words":      `{"error":"invalid_grant","error_codes":["50173"],"error_description":"AADSTS50173: x"}`,
