@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -103,9 +104,7 @@ func (m Members) Equal(other Members) bool {
 
 // Find returns the account with this id.
 func (a *Accounts) Find(id presence.UserID) (matching.Account, bool) {
-	i, ok := slices.BinarySearchFunc(a.People, id, func(a matching.Account, id presence.UserID) int {
-		return strings.Compare(string(a.ID), string(id))
-	})
+	i, ok := sort.Find(len(a.People), func(i int) int { return strings.Compare(string(id), string(a.People[i].ID)) })
 	if !ok {
 		return matching.Account{}, false
 	}
@@ -124,7 +123,7 @@ func NewUsers(people []matching.User) *Users {
 
 // Find returns the user with this stable id.
 func (u *Users) Find(id string) (matching.User, bool) {
-	i, ok := slices.BinarySearchFunc(u.People, id, func(u matching.User, id string) int { return strings.Compare(u.ID, id) })
+	i, ok := sort.Find(len(u.People), func(i int) int { return strings.Compare(id, u.People[i].ID) })
 	if !ok {
 		return matching.User{}, false
 	}

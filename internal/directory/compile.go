@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"sort"
 	"strings"
 
 	"procallteams/internal/matching"
@@ -186,7 +187,7 @@ func (c *compiler) userOf(v *matching.Verdict) *matching.User {
 	case v.Outcome != matching.Matched && v.Outcome != matching.Barred || id == "":
 		return nil
 	}
-	i, ok := slices.BinarySearchFunc(c.users.People, id, func(u matching.User, id string) int { return strings.Compare(u.ID, id) })
+	i, ok := sort.Find(len(c.users.People), func(i int) int { return strings.Compare(id, c.users.People[i].ID) })
 	if !ok {
 		return nil
 	}

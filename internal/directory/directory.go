@@ -12,6 +12,7 @@ package directory
 
 import (
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -76,9 +77,7 @@ type Directory struct{ People []Person }
 
 // Find returns the person with this id.
 func (d *Directory) Find(id presence.UserID) (Person, bool) {
-	i, ok := slices.BinarySearchFunc(d.People, id, func(p Person, id presence.UserID) int {
-		return strings.Compare(string(p.ID), string(id))
-	})
+	i, ok := sort.Find(len(d.People), func(i int) int { return strings.Compare(string(id), string(d.People[i].ID)) })
 	if !ok {
 		return Person{}, false
 	}

@@ -2,15 +2,17 @@ package directory
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"io"
 	"strings"
+
+	"github.com/klauspost/compress/zstd"
 )
 
-// What is stored is gzip of a byte for its form, then fields one after another:
-// numbers as varints, texts with their lengths before them.
+// What is stored is zstd of a byte for its form, then fields one after another:
+// numbers as varints, texts with their lengths before them. Behind it stands in four
+// bytes, the lowest first, how much that is unpacked.
 const (
 	formDirectory byte = '2'
 	formAccounts  byte = 'A'
@@ -21,6 +23,10 @@ const (
 // maxBlock bounds what is unpacked: some 500 bytes for each of a million people.
 const maxBlock = 512 << 20
 
+// window is how far back the packed form may refer: all that packing and unpacking
+// keep in memory of it.
+const window = 1 << 20
+
 // ErrForm refuses a blob that is damaged, or was written by another version of the
 // bridge.
 var ErrForm = errors.New("not a stored directory of this version")
@@ -28,14 +34,16 @@ var ErrForm = errors.New("not a stored directory of this version")
 // packer writes the stored form.
 type packer struct {
 	packed bytes.Buffer
-	zip    *gzip.Writer
+	zip    *zstd.Encoder
 	fields []byte
+	size   int // of what was flushed
 	err    error
 }
 
 func newPacker(form byte) *packer {
 	p := &packer{fields: []byte{form}}
-	p.zip, p.err = gzip.NewWriterLevel(&p.packed, gzip.BestSpeed)
+	p.zip, p.err = zstd.NewWriter(&p.packed, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true))
 	return p
 }
 
@@ -68,6 +76,7 @@ func (p *packer) flush() {
 	if p.err == nil {
 		_, p.err = p.zip.Write(p.fields)
 	}
+	p.size += len(p.fields)
 	p.fields = p.fields[:0]
 }
 
@@ -79,7 +88,7 @@ func (p *packer) done() ([]byte, error) {
 	if err := p.zip.Close(); err != nil {
 		return nil, err
 	}
-	return p.packed.Bytes(), nil
+	return binary.LittleEndian.AppendUint32(p.packed.Bytes(), uint32(p.size)), nil
 }
 
 // unpacker reads the stored form. All texts share one block of memory. After the
@@ -90,16 +99,19 @@ type unpacker struct {
 }
 
 func newUnpacker(packed []byte, form byte) (*unpacker, error) {
-	r, err := gzip.NewReader(bytes.NewReader(packed))
+	end := len(packed) - 4
+	if end < 0 {
+		return nil, ErrForm
+	}
+	size := int(binary.LittleEndian.Uint32(packed[end:]))
+	r, err := zstd.NewReader(bytes.NewReader(packed[:end]), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
 	if err != nil {
 		return nil, ErrForm
 	}
+	defer r.Close()
 	var block strings.Builder
-	if n := len(packed); n >= 4 {
-		// The trailer says how much it is; a lie costs no more than the packed size allows.
-		block.Grow(min(int(binary.LittleEndian.Uint32(packed[n-4:])), 32*n))
-	}
-	if _, err := io.Copy(&block, io.LimitReader(r, maxBlock)); err != nil {
+	block.Grow(min(size, 64*end, maxBlock)) // a lie costs no more than the packed size allows
+	if _, err := io.Copy(&block, io.LimitReader(r, maxBlock)); err != nil || block.Len() != size {
 		return nil, ErrForm
 	}
 	text, ok := strings.CutPrefix(block.String(), string(form))

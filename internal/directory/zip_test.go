@@ -2,8 +2,9 @@ package directory
 
 import (
 	"bytes"
-	"compress/gzip"
 	"io"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // Zip packs fields as they are; Unzip is its inverse.
@@ -15,10 +16,11 @@ func Zip(fields []byte) []byte {
 }
 
 func Unzip(packed []byte) []byte {
-	r, err := gzip.NewReader(bytes.NewReader(packed))
+	r, err := zstd.NewReader(bytes.NewReader(packed[:len(packed)-4]))
 	if err != nil {
 		return nil
 	}
+	defer r.Close()
 	fields, _ := io.ReadAll(r)
 	return fields
 }

@@ -3,6 +3,7 @@ package matching
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 
 	"procallteams/internal/presence"
@@ -53,7 +54,7 @@ func (r *Result) Account(id presence.UserID) (Verdict, bool) { return find(r.Acc
 func (r *Result) User(id string) (Verdict, bool) { return find(r.Users, id) }
 
 func find(verdicts []Verdict, id string) (Verdict, bool) {
-	i, ok := slices.BinarySearchFunc(verdicts, id, func(v Verdict, id string) int { return strings.Compare(v.ID, id) })
+	i, ok := sort.Find(len(verdicts), func(i int) int { return strings.Compare(id, verdicts[i].ID) })
 	if !ok {
 		return Verdict{}, false
 	}

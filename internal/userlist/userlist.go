@@ -14,6 +14,7 @@ package userlist
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"procallteams/internal/matching"
@@ -143,7 +144,7 @@ func checkWhole(next []matching.User, touched map[string]*Change) error {
 
 // Find returns the user with an id from a list in the order of ids, nil for none.
 func Find(list []matching.User, id string) *matching.User {
-	i, ok := slices.BinarySearchFunc(list, id, func(u matching.User, id string) int { return strings.Compare(u.ID, id) })
+	i, ok := sort.Find(len(list), func(i int) int { return strings.Compare(id, list[i].ID) })
 	if !ok {
 		return nil
 	}
