@@ -1,13 +1,18 @@
 package consentcallback_test
 
 import (
+	"html"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	devEntra "procallteams/dev/entra"
 	"procallteams/internal/consent"
+	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/settings"
 )
 
@@ -57,5 +62,33 @@ func TestARegistrationOfWhoeverHostsTheBridgeWorksInACustomersTenant(t *testing.
 	}
 	if g := w.grant(w.reader); !g.Works() {
 		t.Errorf("the person's consent is %s: %s", g.State, g.Reason)
+	}
+
+	// Nobody in this tenant can mend the credential.
+	must(t, w.entra.SetFederated(w.tenant, shared))
+	w.advance(2 * time.Hour)
+	for range 12 {
+		_ = w.service.Probe(t.Context())
+		w.advance(time.Minute)
+	}
+	for _, account := range []string{"", w.reader} {
+		g := w.grant(account)
+		if g.Class != aadsts.Credential || !strings.HasPrefix(g.NextStep, aadsts.Theirs) || strings.Count(g.NextStep, aadsts.Theirs) != 1 {
+			t.Errorf("grant of %q is %s, %s: %s", account, g.State, g.Class, g.NextStep)
+		}
+	}
+}
+
+// What comes back with a browser is told for the kind of the registration, too.
+func TestARedirectURIThatIsNotRegisteredIsForWhoeverHostsTheBridge(t *testing.T) {
+	w := newWorld(t)
+	w.set(func() { w.integration.Registration = settings.SharedRegistration })
+	b := w.browser(w.admin)
+	b.language = "de"
+	_, page := b.land(devEntra.Callback{Method: http.MethodPost, URL: public + "/api/consent/user/callback", Form: url.Values{
+		"state": {query(t, b.begin("user")).Get("state")}, "error": {"invalid_client"}, "error_description": {"AADSTS50011: no"},
+	}})
+	if !strings.Contains(page, html.EscapeString(aadsts.Theirs)) || !strings.Contains(page, "Betreiber der Bridge") {
+		t.Errorf("ends with %s", page)
 	}
 }

@@ -35,20 +35,21 @@ type Grants interface {
 type grant struct {
 	consent.Grant
 	Title, Why, Button string
+	Registration       settings.Registration
 }
 
 // grants are all stored consents to the app registration in use, and a line for each
 // kind that has none.
-func grants(stored []consent.Grant, clientID string) []grant {
+func grants(stored []consent.Grant, s settings.Integration) []grant {
 	var shown []grant
 	for _, g := range []grant{
-		{consent.Grant{Kind: consent.Admin, State: consent.Required}, "Admin consent", "An administrator of the tenant lets the bridge read and write presences without a person. It keeps working when passwords change.", "Consent for the organisation"},
-		{consent.Grant{Kind: consent.User, State: consent.Required}, "User consent", "A person lets the bridge read presences in their name. Optional once the admin consent works.", "Sign in and consent"},
+		{consent.Grant{Kind: consent.Admin, State: consent.Required}, "Admin consent", "An administrator of the tenant lets the bridge read and write presences without a person. It keeps working when passwords change.", "Consent for the organisation", s.Registration},
+		{consent.Grant{Kind: consent.User, State: consent.Required}, "User consent", "A person lets the bridge read presences in their name. Optional once the admin consent works.", "Sign in and consent", s.Registration},
 	} {
 		kind := g.Kind
 		found := false
 		for _, one := range stored {
-			if one.Kind == kind && (one.ClientID == "" || one.ClientID == clientID) {
+			if one.Kind == kind && (one.ClientID == "" || one.ClientID == s.ClientID) {
 				g.Grant, found = one, true
 				shown = append(shown, g)
 			}
@@ -131,16 +132,16 @@ func nameOf(a consent.Account) string {
 // Advice is what an operator must know about this kind of refusal; nil when it works,
 // or may work by itself soon.
 func (g grant) Advice(lang string) *aadsts.Advice {
-	if _, known := g.Class.Texts(); !known || g.Works() || g.State == consent.Waiting {
+	if _, known := g.Class.Texts(g.Registration); !known || g.Works() || g.State == consent.Waiting {
 		return nil
 	}
-	advice := g.Class.Advice(language.Make(lang))
+	advice := g.Class.Advice(language.Make(lang), g.Registration)
 	return &advice
 }
 
 // Step is what to do, unless the advice says it in more words.
 func (g grant) Step(lang string) string {
-	if g.Advice(lang) != nil && g.Class.Says(g.NextStep) {
+	if g.Advice(lang) != nil && g.Class.Says(g.NextStep, g.Registration) {
 		return ""
 	}
 	return g.NextStep
@@ -250,7 +251,7 @@ func (f *Function) disconnecting(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := r.URL.Query()
-	for _, g := range grants(state.Grants, state.Settings.ClientID) {
+	for _, g := range grants(state.Grants, state.Settings) {
 		if string(g.Kind) == q.Get("kind") && g.Account.ObjectID == q.Get("account") && g.MayDisconnect() {
 			page.Render(w, http.StatusOK, page.Page{
 				Title: "Disconnect the " + string(g.Kind) + " consent?", User: who(access.AdministratorFrom(r.Context())),

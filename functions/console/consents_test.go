@@ -73,13 +73,13 @@ func TestEveryConsentShowsItsStateItsHistoryAndWhatToDo(t *testing.T) {
 		"Missing: User.Read.All.", "More than needed: Mail.Read.",
 		"The password was reset.", "<code>AADSTS50173</code>", "works → needed again", `href="/api/consent/user?account=oid-sven"`,
 		"Connect another person", "That list stays empty when the same administrator gave the admin consent first", "A consent is not a sign-in",
-		html.EscapeString(aadsts.Reauthorize.Advice(english).Action))
+		html.EscapeString(aadsts.Reauthorize.Advice(english, settings.OwnRegistration).Action))
 	german := httptest.NewRequest(http.MethodGet, "/api/console", nil)
 	german.Header.Set("Accept", "text/html")
 	german.Header.Set("Accept-Language", "de-DE,de;q=0.9,en;q=0.5")
 	answer := w.send(german)
 	has(t, answer, `lang="de"`, "Melden Sie sich")
-	if strings.Contains(answer.Body.String(), html.EscapeString(aadsts.Reauthorize.Advice(english).Action)) {
+	if strings.Contains(answer.Body.String(), html.EscapeString(aadsts.Reauthorize.Advice(english, settings.OwnRegistration).Action)) {
 		t.Error("a German browser reads the advice in English too")
 	}
 	if strings.Contains(answer.Body.String(), "<p>Sign in again.</p>") {

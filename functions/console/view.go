@@ -235,7 +235,7 @@ func (f *Function) view(state report.State, machines []access.Credential, s show
 	v.Overall, v.Read = health.Overall(directions), directions[0]
 	reading, writing := v.facts()
 	v.Directions = []direction{{directions[0], "Teams to ProCall", reading}, {directions[1], "ProCall to Teams", writing}}
-	v.Grants = grants(state.Grants, state.Settings.ClientID)
+	v.Grants = grants(state.Grants, state.Settings)
 	v.Another = slices.ContainsFunc(v.Grants, func(g grant) bool { return g.Kind == consent.User && g.Account.ObjectID != "" })
 	v.Reading, v.WritingBy = carriedBy(state.Grants, consent.Reading), carriedBy(state.Grants, consent.Writing)
 	bare := settings.Integration{Profile: state.Settings.Profile} // whatever the rules name

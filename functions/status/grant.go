@@ -57,7 +57,7 @@ func shownGrant(g consent.Grant, s settings.Integration) grant {
 		History: slices.Clone(g.History),
 	}
 	slices.Reverse(one.History)
-	if texts, ok := g.Class.Texts(); ok && !g.Works() {
+	if texts, ok := g.Class.Texts(s.Registration); ok && !g.Works() {
 		one.Advice = &texts
 	}
 	if g.Account != (consent.Account{}) {

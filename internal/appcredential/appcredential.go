@@ -18,6 +18,7 @@ package appcredential
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -143,9 +144,32 @@ func (i *Issuer) Kind(s settings.Integration) settings.CredentialKind {
 // with lets use try the credential in force, and one more when Entra does not take
 // it. It reports what was used. Errors are those of use, *consent.UnsetError for a
 // credential that nobody set, *aadsts.Error for one that can't work, and others when
-// the reason may pass by itself.
+// the reason may pass by itself. What is to be done is said for the kind of the app
+// registration.
 func (i *Issuer) with(ctx context.Context, app consent.App, use func(consent.App) error) (consent.CredentialUse, error) {
-	first, err := i.inForce(ctx, app)
+	current, _, err := i.Settings.Load(ctx)
+	if err != nil {
+		return consent.CredentialUse{}, err
+	}
+	used, err := i.tried(ctx, app, current, use)
+	if refusal, ok := errors.AsType[*aadsts.Error](err); ok {
+		return used, refusal.For(current.Registration)
+	}
+	if own(current) {
+		return used, err
+	}
+	used.Shared = true
+	if used.Step != "" {
+		used.Step = aadsts.Theirs + used.Step
+	}
+	if unset, ok := errors.AsType[*consent.UnsetError](err); ok {
+		return used, &consent.UnsetError{What: unset.What, Step: strings.ToLower(aadsts.Theirs[:1]) + aadsts.Theirs[1:] + unset.Step}
+	}
+	return used, err
+}
+
+func (i *Issuer) tried(ctx context.Context, app consent.App, current settings.Integration, use func(consent.App) error) (consent.CredentialUse, error) {
+	first, err := i.inForce(ctx, app, current)
 	if err != nil {
 		return consent.CredentialUse{}, err
 	}

@@ -55,11 +55,7 @@ const vaultTime = 2 * time.Second
 
 // inForce returns what proves app now. While Key Vault does not answer that is what
 // Entra took last.
-func (i *Issuer) inForce(ctx context.Context, app consent.App) (proof, error) {
-	current, _, err := i.Settings.Load(ctx)
-	if err != nil {
-		return proof{}, err
-	}
+func (i *Issuer) inForce(ctx context.Context, app consent.App, current settings.Integration) (proof, error) {
 	kind := i.Kind(current)
 	switch {
 	case !i.Fixed.Empty():

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	devEntra "procallteams/dev/entra"
 	"procallteams/internal/appcredential"
+	"procallteams/internal/consent"
 	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/secret"
 	"procallteams/internal/settings"
@@ -257,5 +259,24 @@ func TestAWrongClockIsNamed(t *testing.T) {
 	w.bridgeAhead = 2 * time.Minute
 	if _, err := w.token(); err != nil {
 		t.Errorf("a clock that is a little wrong: %v", err)
+	}
+}
+
+func TestACredentialOfWhoeverHostsTheBridgeIsTheirsToMend(t *testing.T) {
+	w := start(t, settings.SecretInKeyVault)
+	w.integration.Registration = settings.SharedRegistration
+	_, err := w.token()
+	if unset, ok := errors.AsType[*consent.UnsetError](err); !ok || !strings.HasPrefix(unset.Sentence(), aadsts.Theirs) {
+		t.Errorf("without a secret: %v", err)
+	}
+	ends := w.clock().Add(24 * time.Hour)
+	must(t, w.issuer.SetSecret(t.Context(), w.addSecret(), ends))
+	if token, err := w.token(); err != nil || !token.Credential.Shared || !strings.HasPrefix(consent.CredentialStep(token.Credential, w.clock()), aadsts.Theirs) {
+		t.Errorf("a secret that ends tomorrow: %+v, %v", token.Credential, err)
+	}
+	must(t, w.entra.ExpireSecrets(w.tenant, w.client))
+	_, err = w.token()
+	if refusal := w.refused(err); refusal.Code != "AADSTS7000222" || !strings.HasPrefix(refusal.Step, aadsts.Theirs) || !strings.Contains(refusal.Step, "Create a new client secret") {
+		t.Errorf("a secret that has expired: %s %s", refusal.Code, refusal.Step)
 	}
 }

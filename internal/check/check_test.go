@@ -279,6 +279,27 @@ func TestAPersonCarriesReadingWithoutTheAdminConsent(t *testing.T) {
 	}
 }
 
+func TestACredentialOfWhoeverHostsTheBridgeIsForThemToCure(t *testing.T) {
+	for kind, want := range map[settings.Registration]string{settings.OwnRegistration: "administrator", settings.SharedRegistration: "operator"} {
+		b := with(func(s *settings.Integration) { s.Registration = kind })
+		app := b.App
+		b.App = func(ctx context.Context) (consent.Proof, error) {
+			proof, err := app(ctx)
+			proof.Credential.Ends, proof.Credential.Shared = noon.Add(48*time.Hour), kind == settings.SharedRegistration
+			return proof, err
+		}
+		if got := of(t, b.Run(t.Context()), check.Credential); got.State != check.Note || got.Who != want || strings.HasPrefix(got.NextStep, aadsts.Theirs) != (want == "operator") {
+			t.Errorf("%s, ends soon: %+v", kind, got)
+		}
+		b.App = func(context.Context) (consent.Proof, error) {
+			return consent.Proof{}, aadsts.FromAnswer(401, []byte(`{"error":"invalid_client","error_codes":[7000222]}`)).For(kind)
+		}
+		if got := of(t, b.Run(t.Context()), check.Credential); got.State != check.Failed || got.Who != want || strings.HasPrefix(got.NextStep, aadsts.Theirs) != (want == "operator") {
+			t.Errorf("%s, has ended: %+v", kind, got)
+		}
+	}
+}
+
 func TestADisconnectedAdminConsentIsNotUsedByTheCheckEither(t *testing.T) {
 	b := whole()
 	look := b.Look

@@ -140,18 +140,28 @@ func (r *run) credential(ctx context.Context) found {
 	}
 	proof, err := r.App(ctx)
 	if err != nil {
-		return wrong(err, "Look at the credential of the app registration on the console.", "administrator")
+		return r.theirs(wrong(err, "Look at the credential of the app registration on the console.", "administrator"))
 	}
 	r.app = &proof
 	detail := "Entra accepts " + described(proof.Credential, r.Now())
 	if proof.Credential.Note != "" {
-		return note(detail+"; "+proof.Credential.Note, proof.Credential.Step)
+		return r.theirs(note(detail+"; "+proof.Credential.Note, proof.Credential.Step))
 	}
 	if next := consent.CredentialStep(proof.Credential, r.Now()); next != "" {
-		return note(detail, next)
+		return r.theirs(note(detail, next))
 	}
 	return ok(detail)
 }
+
+// theirs says that whoever hosts the bridge must act, where the credential is theirs.
+func (r *run) theirs(f found) found {
+	if r.shared() {
+		f.who = "operator"
+	}
+	return f
+}
+
+func (r *run) shared() bool { return r.view.Settings.Registration == settings.SharedRegistration }
 
 // admin judges what the app's fresh token may do, and tries it on nobody.
 func (r *run) admin(ctx context.Context) found {
@@ -161,7 +171,7 @@ func (r *run) admin(ctx context.Context) found {
 	if r.disconnected() {
 		return off("an administrator disconnected it, so the bridge does not use it; “Use it again” on the console brings it back")
 	}
-	shared := r.view.Settings.Registration == settings.SharedRegistration
+	shared := r.shared()
 	status, err := r.AtGraph(ctx, *r.app)
 	switch {
 	case err != nil:
@@ -217,7 +227,7 @@ func (r *run) roles() string {
 // permission that is missing fails only what needs it: the steps below try that.
 func (r *run) compared(detail string, kind consent.Kind, granted []string) found {
 	gap := consent.Compare(kind, granted, r.view.Settings)
-	text, next := gapIn(gap, r.view.Settings.Registration == settings.SharedRegistration, kind)
+	text, next := gapIn(gap, r.shared(), kind)
 	if text != "" {
 		detail += "; " + text
 	}
@@ -376,7 +386,7 @@ func (r *run) write(context.Context) found {
 	case missing && !s.ProCallToTeams.On():
 		return off("ProCall to Teams is off, and " + consent.Writing.Permission(consent.Admin) + " is not granted")
 	case missing:
-		return failed("Entra's token for the app lacks "+consent.Writing.Permission(consent.Admin), consentStep(s.Registration == settings.SharedRegistration), "administrator")
+		return failed("Entra's token for the app lacks "+consent.Writing.Permission(consent.Admin), consentStep(r.shared()), "administrator")
 	case !r.app.Readable:
 		return note("the app's token can't be read, so the role is not proven before the first call is written", "Watch the first call on the console.")
 	case !s.ProCallToTeams.On():

@@ -184,7 +184,7 @@ func (s *Service) refuse(ctx context.Context, app App, flow *Flow, refusal *aads
 // craft it, and its errors carry admin_consent=True too.
 func (s *Service) arriveAdmin(ctx context.Context, app App, form url.Values, flow *Flow) {
 	if form.Has("error") || form.Has("error_description") {
-		s.refuse(ctx, app, flow, aadsts.FromCallback(form.Get("error"), form.Get("error_description")))
+		s.refuse(ctx, app, flow, s.said(ctx, form))
 		return
 	}
 	if !strings.EqualFold(form.Get("tenant"), app.Tenant) || !strings.EqualFold(form.Get("admin_consent"), "true") {
@@ -228,10 +228,10 @@ func (s *Service) arriveUser(ctx context.Context, app App, t trip, form url.Valu
 		s.unstored(ctx, flow, err, "Start again.")
 		return
 	case !slices.Contains(who.Scopes, readPresence):
-		flow.Outcome, flow.Reason, flow.NextStep = Refused, "the permission "+readPresence+" was not granted", "Add it to the app registration as a delegated permission, then start again."
+		flow.Outcome, flow.Reason, flow.NextStep = Refused, "the permission "+readPresence+" was not granted", "Whoever manages the app registration adds it there as a delegated permission; then start again."
 		return
 	case who.Refresh.Empty():
-		flow.Outcome, flow.Reason, flow.NextStep = Refused, "Microsoft gave no lasting sign-in (offline_access)", "Allow offline_access in the app registration, then start again."
+		flow.Outcome, flow.Reason, flow.NextStep = Refused, "Microsoft gave no lasting sign-in (offline_access)", "Whoever manages the app registration allows offline_access there; then start again."
 		return
 	}
 	if t.Another {
@@ -272,10 +272,15 @@ func (s *Service) forgetRefusal(ctx context.Context, app App) {
 	}
 }
 
+// said is the refusal that came back with a browser.
+func (s *Service) said(ctx context.Context, form url.Values) *aadsts.Error {
+	return aadsts.FromCallback(form.Get("error"), form.Get("error_description")).For(s.registration(ctx))
+}
+
 // redeem reads the callback's fields: an error wins over a code.
 func (s *Service) redeem(ctx context.Context, app App, leg Leg, form url.Values) (SignedIn, *aadsts.Error, error) {
 	if form.Has("error") {
-		return SignedIn{}, aadsts.FromCallback(form.Get("error"), form.Get("error_description")), nil
+		return SignedIn{}, s.said(ctx, form), nil
 	}
 	code := secret.New(form.Get("code"))
 	if code.Empty() {
@@ -314,7 +319,7 @@ func (s *Service) fail(w http.ResponseWriter, r *http.Request, doing string, err
 		m = message{Title: "Not yet", Text: fmt.Sprintf("First %s.", unset.Step)}
 		status = http.StatusConflict
 	} else if refusal, ok := errors.AsType[*aadsts.Error](err); ok {
-		m.Text, m.Step, m.Code, m.Advice = refusal.Said()+".", refusal.Step, refusal.Code, adviceFor(r, refusal.Class)
+		m.Text, m.Step, m.Code, m.Advice = refusal.Said()+".", refusal.Step, refusal.Code, s.adviceFor(r, refusal.Class)
 		if !refusal.Permanent() {
 			m.Step = "Wait a minute, then try again."
 		}

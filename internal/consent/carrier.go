@@ -57,7 +57,7 @@ func Carrier(grants []Grant, use Use) (Grant, bool) {
 func (g *Grant) lack(use Use) {
 	needed := use.Permission(g.Kind)
 	g.Code, g.Reason = "", needed+" is not granted"
-	g.State, g.NextStep = Required, "Add "+needed+" to the app registration, then open the "+string(g.Kind)+" consent."
+	g.State, g.NextStep = Required, "Whoever manages the app registration adds "+needed+" there; then open the "+string(g.Kind)+" consent."
 }
 
 // Standby returns the grant that a use would stand on if its carrier failed: of the

@@ -152,7 +152,7 @@ func (g *Grant) held(now time.Time, token AppToken, status int) {
 	state, w := token.Credential.standing(now)
 	if w.reason == "" && token.Readable && !slices.Contains(token.Roles, readUsers) {
 		w.reason = readUsers + " is not granted: guests and disabled accounts cannot be told apart"
-		w.step = "Add " + readUsers + " to the app registration, then consent again."
+		w.step = "Whoever manages the app registration adds " + readUsers + " there; then consent again."
 	}
 	g.enter(state, now, w)
 }
@@ -179,7 +179,7 @@ var spreading = why{reason: "Microsoft has not spread the consent yet", step: "N
 
 // missing marks that Entra's token holds no presence role.
 func (g *Grant) missing(now time.Time, roles []string) {
-	const step = "Check that the app registration lists " + writePresence + " as an application permission, then open the admin consent."
+	const step = "Open the admin consent. If that was done, whoever manages the app registration sees that it lists " + writePresence + " as an application permission."
 	g.Permissions, g.HeldSince = roles, time.Time{}
 	switch {
 	case g.State == Waiting && (now.Sub(g.GivenAt) < patience || now.Sub(g.Since) < patience):

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"procallteams/internal/entra/aadsts"
 	"procallteams/internal/settings"
 )
 
@@ -88,18 +89,24 @@ func CredentialName(kind settings.CredentialKind) string {
 	return "client secret"
 }
 
-// CredentialStep says what is to be done about the end of a credential, and is empty
-// when there is nothing to do.
+// CredentialStep says what is to be done about the end of a credential, and by whom
+// where it is not the tenant's; it is empty when there is nothing to do.
 func CredentialStep(c CredentialUse, now time.Time) string {
+	step := ""
 	switch {
 	case c.Kind == settings.SecretInKeyVault && c.Ends.IsZero():
-		return "Enter the end date of the client secret on the console, so that the bridge can warn you before it ends. Entra shows it under App registrations, Certificates & secrets."
+		step = "Enter the end date of the client secret on the console, so that the bridge can warn you before it ends. Entra shows it under App registrations, Certificates & secrets."
 	case !EndOf(c.Ends, now).Near():
 		return ""
 	case c.Kind == settings.CertificateInKeyVault:
-		return "Renew the certificate in Key Vault and add the new one to the app registration. The old one may go on until then; nobody has to consent again."
+		step = "Renew the certificate in Key Vault and add the new one to the app registration. The old one may go on until then; nobody has to consent again."
+	default:
+		step = "Create a new client secret in the app registration and store its value on the console, with its end date. The old one goes on until then; nobody has to consent again."
 	}
-	return "Create a new client secret in the app registration and store its value on the console, with its end date. The old one goes on until then; nobody has to consent again."
+	if c.Shared {
+		return aadsts.Theirs + step
+	}
+	return step
 }
 
 // Remind logs once that the credential of the app registration ends in 30, 14, 7 or

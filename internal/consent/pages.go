@@ -36,9 +36,9 @@ type advice struct {
 	Lang string
 }
 
-func adviceFor(r *http.Request, class aadsts.Class) advice {
+func (s *Service) adviceFor(r *http.Request, class aadsts.Class) advice {
 	lang := aadsts.Preferred(r.Header.Get("Accept-Language"))
-	return advice{class.Advice(lang), lang.String()}
+	return advice{class.Advice(lang, s.registration(r.Context())), lang.String()}
 }
 
 // unknownTrip is the one answer to a state that is unknown, expired, forged or of
@@ -160,8 +160,9 @@ func (s *Service) outcome(w http.ResponseWriter, r *http.Request, kind Kind) {
 	data := ending{Flow: flow, Tenant: app.Tenant, Ago: ago(s.now().Sub(flow.Ended))}
 	data.Working = flow.Outcome == "" && s.now().Sub(flow.Began) < 2*time.Minute
 	data.Broken = flow.Outcome == "" && !data.Working
-	data.Advice, data.Obstacles = adviceFor(r, flow.Class), Obstacles(s.registration(ctx))
-	if flow.Class.Says(flow.NextStep) {
+	registration := s.registration(ctx)
+	data.Advice, data.Obstacles = s.adviceFor(r, flow.Class), Obstacles(registration)
+	if flow.Class.Says(flow.NextStep, registration) {
 		data.Flow.NextStep = "" // the advice says it
 	}
 	if flow.Outcome == Pending {

@@ -87,6 +87,8 @@ type AppToken struct {
 type CredentialUse struct {
 	Kind settings.CredentialKind
 	Ends time.Time // zero: unknown, or never
+	// Shared says that whoever hosts the bridge keeps it.
+	Shared bool
 	// Note and Step say what is wrong although it works, such as a newer version that
 	// Entra refuses. Empty when nothing is.
 	Note, Step string

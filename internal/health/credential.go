@@ -22,10 +22,10 @@ func expiring(now time.Time, in Input) (Finding, bool) {
 			continue
 		}
 		name := consent.CredentialName(g.CredentialKind)
+		shared := in.Settings.Registration == settings.SharedRegistration
+		next := consent.CredentialStep(consent.CredentialUse{Kind: g.CredentialKind, Ends: g.CredentialEnds, Shared: shared}, now)
 		who := "administrator"
-		next := consent.CredentialStep(consent.CredentialUse{Kind: g.CredentialKind, Ends: g.CredentialEnds}, now)
-		if in.Settings.Registration == settings.SharedRegistration && next != "" {
-			next = "Whoever hosts the bridge does this, since the app registration is theirs: " + next
+		if shared {
 			who = "operator"
 		}
 		end := consent.EndOf(g.CredentialEnds, now)

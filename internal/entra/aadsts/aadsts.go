@@ -240,7 +240,7 @@ func byWord(word, suberror string, status int) code {
 	case "invalid_client":
 		return code{class: Credential, cause: "Entra does not accept the app registration's credential", step: "Create a new client secret and store its value on the bridge's page."}
 	case "unauthorized_client", "invalid_tenant", "invalid_resource":
-		return code{class: Tenant, cause: "the app registration or the tenant does not fit", step: "Compare tenant id and client id with the app registration."}
+		return code{class: Tenant, cause: "the app registration or the tenant does not fit", step: entries}
 	case "temporarily_unavailable", "server_error":
 		return code{class: Transient, cause: "Microsoft Entra is in trouble", step: "Nothing: the bridge tries again by itself."}
 	case "access_denied", "permission_denied":

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"golang.org/x/text/language"
+
+	"procallteams/internal/settings"
 )
 
 // Advice is what an operator needs to know about a class of refusals.
@@ -34,25 +36,58 @@ func Preferred(acceptLanguage string) language.Tag {
 	return language.English
 }
 
-// Advice returns the class's text in a language: German, or else English. An
-// unknown class, such as that of a grant that works, has none: the zero value.
-func (c Class) Advice(lang language.Tag) Advice {
+// Advice returns the class's text for an app registration of that kind, in a language:
+// German, or else English. An unknown class, such as that of a grant that works, has
+// none: the zero value.
+func (c Class) Advice(lang language.Tag, r settings.Registration) Advice {
+	texts, _ := c.Texts(r)
 	if base, _ := lang.Base(); base.String() == "de" {
-		return advice[c].German
+		return texts.German
 	}
-	return advice[c].English
+	return texts.English
 }
 
 // Says reports whether the class's advice, in whatever language it is shown, begins
 // with what step says (in English): then the step need not stand beside it.
-func (c Class) Says(step string) bool {
-	return strings.HasPrefix(advice[c].English.Action, strings.TrimSuffix(step, "."))
+func (c Class) Says(step string, r settings.Registration) bool {
+	return strings.HasPrefix(c.Advice(language.English, r).Action, strings.TrimSuffix(step, "."))
 }
 
 // Texts returns the class's advice in all languages; false when it has none.
-func (c Class) Texts() (Texts, bool) {
+func (c Class) Texts(r settings.Registration) (Texts, bool) {
+	if texts, differs := hostedAdvice[c]; differs && r == settings.SharedRegistration {
+		return texts, true
+	}
 	texts, ok := advice[c]
 	return texts, ok
+}
+
+// hostedAdvice is what differs where the app registration is shared.
+var hostedAdvice = map[Class]Texts{
+	Credential: {
+		English: Advice{
+			Cause:  advice[Credential].English.Cause,
+			Action: "Tell whoever hosts the bridge, with the code. Nothing is to be done in this tenant, and nobody has to consent again.",
+			Who:    "Whoever hosts the bridge: the app registration and its credential are theirs.",
+		},
+		German: Advice{
+			Cause:  advice[Credential].German.Cause,
+			Action: "Melden Sie dem Betreiber der Bridge den Code. In diesem Mandanten ist nichts zu tun, und eine neue Zustimmung ist nicht nötig.",
+			Who:    "Der Betreiber der Bridge: Die App-Registrierung und ihre Anmeldeinformation gehören ihm.",
+		},
+	},
+	Tenant: {
+		English: Advice{
+			Cause:  advice[Tenant].English.Cause,
+			Action: "Correct what the reason names; where it names the app registration, tell whoever hosts the bridge. Where an account or an app was disabled, the bridge goes on by itself once it is enabled.",
+			Who:    "An administrator of the tenant; for the app registration itself, whoever hosts the bridge.",
+		},
+		German: Advice{
+			Cause:  advice[Tenant].German.Cause,
+			Action: "Beheben Sie, was die Begründung nennt; nennt sie die App-Registrierung, melden Sie es dem Betreiber der Bridge. War ein Konto oder eine App deaktiviert, arbeitet die Bridge nach dem Aktivieren von selbst weiter.",
+			Who:    "Ein Administrator des Mandanten; für die App-Registrierung selbst der Betreiber der Bridge.",
+		},
+	},
 }
 
 // advice has one text per class. What is special about a single code stands in its
