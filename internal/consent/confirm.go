@@ -110,26 +110,16 @@ func (s *Service) Confirm(ctx context.Context, who, account, instead string) err
 func (s *Service) confirmed(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	app, err := s.app(ctx)
-	if err != nil {
-		s.fail(w, r, "confirm the consent", err)
+	app, flow, ok := s.tripOf(w, r, User, "confirm the consent")
+	if !ok {
 		return
 	}
-	id := r.URL.Query().Get("trip")
-	if r.ParseForm() != nil || !isTripID(id) {
+	if r.ParseForm() != nil || flow.Outcome != Asked {
 		s.show(w, http.StatusBadRequest, unknownTrip)
 		return
 	}
-	flow, found, err := s.Flows.Flow(ctx, app.Tenant, id)
-	if err != nil {
-		s.fail(w, r, "confirm the consent", err)
-		return
-	}
+	var err error
 	who := s.Administrator(ctx)
-	if !found || flow.Outcome != Asked || !same(flow.Administrator, pseudonym(who)) {
-		s.show(w, http.StatusBadRequest, unknownTrip)
-		return
-	}
 	switch answer := r.PostForm.Get("answer"); answer {
 	case "add":
 		err = s.Confirm(ctx, who, flow.Account.ObjectID, "")
@@ -146,7 +136,7 @@ func (s *Service) confirmed(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, "confirm the consent", err)
 		return
 	}
-	s.away(w, User, id)
+	s.away(w, User, flow.ID)
 }
 
 // unwanted forgets a sign-in that waits, and leaves one alone that is in use.

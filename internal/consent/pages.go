@@ -45,7 +45,7 @@ func (s *Service) adviceFor(r *http.Request, class aadsts.Class) advice {
 // another browser, so that it tells nothing to whoever tries.
 var unknownTrip = message{
 	Title: "This consent is not open here",
-	Text:  "It has expired, or it began in another browser or by another administrator. Nothing was changed.",
+	Text:  "It has expired, or it began in another browser or by another administrator. Nothing was changed at the bridge.",
 	Step:  "Go to the bridge's page and start again. If Microsoft showed an error before, look its AADSTS number up below.",
 	Bad:   true,
 }
@@ -59,7 +59,7 @@ func sessionEnded(kind Kind) message {
 		Step: "Sign in again, then start the user consent once more. Microsoft remembers what you agreed to.",
 	}
 	if kind == Admin {
-		m.Step = "If Microsoft confirmed the consent, it counts: the bridge finds it by itself within a minute. Sign in again to see it."
+		m.Step = "If Microsoft confirmed the consent, it counts: the bridge finds it by itself, mostly within a minute. Sign in again to see it."
 	}
 	return m
 }
@@ -137,26 +137,47 @@ type ending struct {
 
 // outcome shows how a trip ended, as often as somebody looks.
 func (s *Service) outcome(w http.ResponseWriter, r *http.Request, kind Kind) {
-	ctx := r.Context()
+	app, flow, ok := s.tripOf(w, r, kind, "show how the consent ended")
+	if !ok {
+		return
+	}
+	data := s.ending(r, app, flow)
+	shown := page.Page{Title: title(data), Body: page.Execute(pages, "ending", data)}
+	if data.Working {
+		shown.Refresh = 2 * time.Second
+	} else if data.Grant.State == Waiting || data.Unseen() {
+		shown.Refresh = 5 * time.Second
+	}
+	page.Render(w, http.StatusOK, shown)
+}
+
+// tripOf returns the trip that an address names, to the administrator who made it.
+// Otherwise it has answered.
+func (s *Service) tripOf(w http.ResponseWriter, r *http.Request, kind Kind, doing string) (App, Flow, bool) {
+	ctx, id := r.Context(), r.URL.Query().Get("trip")
 	app, err := s.app(ctx)
 	if err != nil {
-		s.fail(w, r, "show how the consent ended", err)
-		return
+		s.fail(w, r, doing, err)
+		return App{}, Flow{}, false
 	}
-	id := r.URL.Query().Get("trip")
-	if !isTripID(id) {
-		s.show(w, http.StatusBadRequest, unknownTrip)
-		return
-	}
-	flow, found, err := s.finished(ctx, app.Tenant, id)
-	if err != nil {
-		s.fail(w, r, "show how the consent ended", err)
-		return
+	var flow Flow
+	found := false
+	if isTripID(id) {
+		if flow, found, err = s.finished(ctx, app.Tenant, id); err != nil {
+			s.fail(w, r, doing, err)
+			return App{}, Flow{}, false
+		}
 	}
 	if !found || flow.Kind != kind || !same(flow.Administrator, pseudonym(s.Administrator(ctx))) {
 		s.show(w, http.StatusBadRequest, unknownTrip)
-		return
+		return App{}, Flow{}, false
 	}
+	return app, flow, true
+}
+
+// ending gathers what there is to say of a trip by now.
+func (s *Service) ending(r *http.Request, app App, flow Flow) ending {
+	ctx, kind := r.Context(), flow.Kind
 	data := ending{Flow: flow, Tenant: app.Tenant, Ago: ago(s.now().Sub(flow.Ended))}
 	data.Working = flow.Outcome == "" && s.now().Sub(flow.Began) < 2*time.Minute
 	data.Broken = flow.Outcome == "" && !data.Working
@@ -174,13 +195,7 @@ func (s *Service) outcome(w http.ResponseWriter, r *http.Request, kind Kind) {
 			data.ask(grants, app.ClientID, s.now())
 		}
 	}
-	shown := page.Page{Title: title(data), Body: page.Execute(pages, "ending", data)}
-	if data.Working {
-		shown.Refresh = 2 * time.Second
-	} else if data.Grant.State == Waiting || data.Unseen() {
-		shown.Refresh = 5 * time.Second
-	}
-	page.Render(w, http.StatusOK, shown)
+	return data
 }
 
 // registration says whose the app registration is; the tenant's own when that can't
