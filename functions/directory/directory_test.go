@@ -3,6 +3,7 @@ package directory_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -113,6 +114,32 @@ func TestTheListIsReadInPages(t *testing.T) {
 	}
 	if head := w.ask(http.MethodHead, "", nil, with("Accept-Encoding", "")); head.status != 200 || head.etag == "" || head.text != "" {
 		t.Errorf("HEAD = %d, ETag %s, %q", head.status, head.etag, head.text)
+	}
+}
+
+func TestNamesOfEveryFormComeBackAsTheyWereSent(t *testing.T) {
+	w := held(t)
+	names := []string{`CONTOSO\max`, "a/b", "max#1@domain.local", "a?b", "o'neill", "a%20b", "a=20b", "a+b", "a b", "a\u00a0b", "müller", "mu\u0308ller", "Ma\U0001F600x", strings.Repeat("ü", 255)}
+	var lines []string
+	for i, name := range names {
+		line, err := json.Marshal(map[string]string{"id": fmt.Sprintf("%02d", i), "name": name, "samAccountName": name})
+		w.must(err)
+		lines = append(lines, string(line))
+	}
+	w.done(w.put("", listOf(lines...)))
+	got := w.done(w.ask(http.MethodGet, "", nil))
+	if len(got.lines) != len(names) {
+		t.Fatalf("%d users; want %d", len(got.lines), len(names))
+	}
+	for i, line := range got.lines {
+		if line.User.Name != names[i] || line.User.SAM != names[i] {
+			t.Errorf("%q came back as %q", names[i], line.User.Name)
+		}
+	}
+	for _, name := range []string{"a\tb", "a\u0085b", "a\u0000b", strings.Repeat("ü", 256)} {
+		line, err := json.Marshal(map[string]string{"id": "1", "name": name})
+		w.must(err)
+		w.refused(w.put("", listOf(string(line))), 422, "list-faulty")
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -505,6 +507,62 @@ func TestAnswersThatAreNotAsDocumentedNeverInventAPresence(t *testing.T) {
 				t.Errorf("it did not recover: %+v", beat)
 			}
 		})
+	}
+}
+
+func TestADirectoryRecordInPlaceOfAPresenceIsAMissingPerson(t *testing.T) {
+	o := newOffice(t)
+	ada, bob := o.hire("ada@contoso.com"), o.hire("bob@contoso.com")
+	o.says(ada, "Busy", "InACall")
+	o.says(bob, "Busy", "InACall")
+	o.tick()
+	first := o.head()
+	o.teams.Inject(simulated.Fault{Kind: simulated.NoAvailability, Path: "getPresencesByUserId", Users: []string{string(ada)}})
+	o.says(bob, "Away", "Away")
+	o.tick()
+	o.want(first, "bob@contoso.com Away/Away teams")
+	second := o.head()
+	for range 13 { // a tick takes time as well
+		o.now = o.now.Add(time.Minute)
+		o.tick()
+	}
+	o.want(second)
+	for range 2 {
+		o.now = o.now.Add(time.Minute)
+		o.tick()
+	}
+	o.want(second, "ada@contoso.com PresenceUnknown/PresenceUnknown missing")
+	if n := o.look().Heartbeat.Oddities["answer without availability"]; n < 10 {
+		t.Errorf("%d answers without availability were counted", n)
+	}
+}
+
+func TestACloudWithoutPresencesIsNamedAndRemovesNobody(t *testing.T) {
+	o := newOffice(t)
+	for range 3 {
+		o.says(o.hire(fmt.Sprintf("user%d@contoso.com", len(o.teams.Users()))), "Busy", "InACall")
+	}
+	o.tick()
+	first, grants := o.head(), len(o.tokens.refused)
+	o.teams.Inject(simulated.Fault{Kind: simulated.Status, Path: "getPresencesByUserId", Status: http.StatusNotFound, Code: "Request_ResourceNotFound",
+		Message: "Resource 'presence' does not exist or one of its queried reference-property objects are not present."})
+	for range 3 {
+		o.now = o.now.Add(time.Minute)
+		o.tick()
+	}
+	o.want(first)
+	beat := o.look().Heartbeat
+	if beat.ErrorCode != "no-presence-here" || !strings.Contains(beat.Error, "AZURE_CLOUD and GRAPH_ENDPOINT") {
+		t.Errorf("heartbeat %q: %s", beat.ErrorCode, beat.Error)
+	}
+	if len(o.tokens.refused) != grants {
+		t.Error("a grant was doubted because of it")
+	}
+	o.teams.Clear("")
+	o.tick()
+	o.want(first)
+	if beat := o.look().Heartbeat; beat.Error != "" {
+		t.Errorf("it did not recover: %+v", beat)
 	}
 }
 
