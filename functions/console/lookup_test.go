@@ -126,6 +126,18 @@ func TestALookUpNamesTheSourceThatWins(t *testing.T) {
 	}
 }
 
+func TestALookUpSaysThatMicrosoftsAnswersAlternate(t *testing.T) {
+	w := office(t)
+	w.shows(presence.OutcomeOf(presence.State{Availability: "Busy", Activity: "InACall"}))
+	beat := health.Heartbeat{AsOf: w.now, Attempt: w.now, Users: 1, Interval: 5000, Alternating: map[presence.UserID]health.Alternation{
+		accounts[0].ID: {Since: w.now.Add(-time.Hour), Last: w.now, Turns: 700},
+	}}
+	if err := w.store.Beat(t.Context(), tenantID, beat); err != nil {
+		t.Fatal(err)
+	}
+	has(t, w.lookup("ada@contoso.com"), "answers alternate</dt>", "700 times since 2026-11-25 11:00:00 UTC, last at 2026-11-25 12:00:00 UTC")
+}
+
 func TestALookUpSaysWhySomebodyDoesNotTakePart(t *testing.T) {
 	w := office(t)
 	answer := w.lookup("bob")

@@ -115,4 +115,16 @@ func TestAnswersThatAlternateAreDeliveredAndCountedWithoutFloodingTheLog(t *test
 	if n := strings.Count(o.logs.String(), string(ada)); n != 1 {
 		t.Errorf("%d log lines name the person; want one", n)
 	}
+	told := o.look().Heartbeat.Alternating[ada]
+	if told.Turns < polls/2 || told.Since.IsZero() || !told.Last.Equal(o.now.UTC()) || len(o.look().Heartbeat.Alternating) != 1 {
+		t.Errorf("told of the person: %+v", told)
+	}
+	o.teams.Clear("")
+	for range 4 {
+		o.now = o.now.Add(4 * time.Minute)
+		o.tick()
+	}
+	if told := o.look().Heartbeat.Alternating; len(told) != 0 {
+		t.Errorf("told a quarter of an hour later: %+v", told)
+	}
 }

@@ -243,7 +243,7 @@ func (r *run) publish(ctx context.Context) error {
 	}
 	r.tellWriter(ctx) // after the append: the writer decides by what is published
 	r.beat.Unmatched, r.beat.Ambiguous = r.now.Directory.Unmatched, r.now.Directory.Ambiguous
-	r.beat.Oddities, r.beat.Missing = r.odd.copy(), r.packMissing()
+	r.beat.Oddities, r.beat.Alternating, r.beat.Missing = r.odd.copy(), r.alternating, r.packMissing()
 	r.beat.Millis = r.Now().Sub(r.start).Milliseconds()
 	if err := r.Storage.Beat(ctx, r.tenant.id, r.beat); err != nil {
 		return err

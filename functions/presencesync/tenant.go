@@ -10,6 +10,7 @@ import (
 	"procallteams/internal/directory"
 	"procallteams/internal/feed"
 	"procallteams/internal/graph"
+	"procallteams/internal/health"
 	"procallteams/internal/presence"
 )
 
@@ -48,6 +49,8 @@ type tenant struct {
 	// behind for good.
 	overruled map[presence.UserID]string
 	flips     map[presence.UserID]flip
+	// alternating are those of the last minutes.
+	alternating map[presence.UserID]health.Alternation
 	// written are the sessions as the last run knew them.
 	written written
 	// told are those whose wait is over as the writer was told, and when.
@@ -64,6 +67,7 @@ func newTenant(id string, warm *feed.Warm) *tenant {
 	return &tenant{
 		id: id, warm: warm, limit: rate.NewLimiter(0, inFlight), odd: oddities{},
 		older: map[presence.UserID]time.Time{}, overruled: map[presence.UserID]string{}, silent: map[presence.UserID]time.Time{}, flips: map[presence.UserID]flip{},
+		alternating: map[presence.UserID]health.Alternation{},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"procallteams/internal/calls"
 	"procallteams/internal/directory"
+	"procallteams/internal/health"
 	"procallteams/internal/matching"
 	"procallteams/internal/poll"
 	"procallteams/internal/presence"
@@ -44,6 +45,8 @@ type Teams struct {
 	ObservedAt   time.Time             `json:"observedAt"`
 	Age          int64                 `json:"ageSeconds"`
 	ProCall      presence.ProCall      `json:"procall"`
+	// Alternates says that Microsoft answers with two states by turns; nil when it does not.
+	Alternates *health.Alternation `json:"alternates,omitempty"`
 }
 
 // Said is the newest that one reporter said.
@@ -85,12 +88,21 @@ func (k known) answer() Answer {
 	a.Session.LastWrite = lastWrite(k.session.Last)
 	if k.isPublished {
 		o := k.published.Outcome
-		a.Teams = &Teams{o.Availability, o.Activity, o.OutOfOffice, o.Source, k.published.ObservedAt, max(0, int64(k.asked.Sub(k.published.ObservedAt)/time.Second)), o.View()}
+		a.Teams = &Teams{o.Availability, o.Activity, o.OutOfOffice, o.Source, k.published.ObservedAt, max(0, int64(k.asked.Sub(k.published.ObservedAt)/time.Second)), o.View(), k.alternates()}
 	}
 	if quiet := k.standing(session.Quiet); k.settings.AlsoWrite.DoNotDisturb || quiet.State != none {
 		a.DoNotDisturb = &quiet
 	}
 	return a
+}
+
+// alternates is how Microsoft's answers about the person came by turns lately.
+func (k known) alternates() *health.Alternation {
+	a, ok := k.now.Heartbeat.Alternating[k.person.ID]
+	if !ok {
+		return nil
+	}
+	return &a
 }
 
 const noAccount = "no account in Entra is this user"

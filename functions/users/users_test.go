@@ -1,6 +1,7 @@
 package users_test
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"procallteams/internal/access"
 	"procallteams/internal/calls"
+	"procallteams/internal/health"
 	"procallteams/internal/presence"
 	"procallteams/internal/session"
 	"procallteams/internal/settings"
@@ -81,6 +83,21 @@ func TestWhatAPersonChoseIsNamedAsTheReasonWhyACallDoesNotShow(t *testing.T) {
 		if a := w.ada("held", tt.want); !a.Session.Hidden {
 			t.Errorf("%s/%s: not hidden: %s", tt.availability, tt.activity, a.text)
 		}
+	}
+}
+
+func TestAPersonAboutWhomMicrosoftsAnswersAlternateIsNamedSuch(t *testing.T) {
+	w := everything(t)
+	w.teams("Busy", "InACall", presence.FromTeams)
+	if a := w.named(`DOMAIN\ada`); strings.Contains(a.text, "alternates") {
+		t.Errorf("= %s", a.text)
+	}
+	turns := health.Alternation{Since: w.now.Add(-time.Hour), Last: w.now, Turns: 700}
+	w.must(w.st.Beat(t.Context(), w.tenant, health.Heartbeat{AsOf: w.now, Attempt: w.now, Users: 2, Interval: 5000,
+		Alternating: map[presence.UserID]health.Alternation{ada: turns}}))
+	a := w.named(`DOMAIN\ada`)
+	if want := fmt.Sprintf(`"alternates":{"since":%q,"last":%q,"turns":700}`, turns.Since.UTC().Format(time.RFC3339Nano), turns.Last.UTC().Format(time.RFC3339Nano)); !strings.Contains(a.text, want) {
+		t.Errorf("= %s; want %s", a.text, want)
 	}
 }
 

@@ -5,7 +5,11 @@
 // on a timer having noticed. No I/O.
 package health
 
-import "time"
+import (
+	"time"
+
+	"procallteams/internal/presence"
+)
 
 // Heartbeat is what the last sync left behind: one row per tenant, merged by
 // presencesync at the end of every run. The zero value: no sync ever ran.
@@ -38,7 +42,18 @@ type Heartbeat struct {
 	// "item without availability" or "unknown activity: x"), since the process
 	// started.
 	Oddities map[string]int `json:"oddities,omitempty"`
+	// Alternating are people about whom Graph's answers alternate, or did so lately: some
+	// of them, when there are many.
+	Alternating map[presence.UserID]Alternation `json:"alternating,omitempty"`
 	// Missing is the packed list of users absent from Graph's answers and since
 	// when: presencesync's own.
 	Missing []byte `json:"missing,omitempty"`
+}
+
+// Alternation is how two states of a person came by turns: from when to when, and how
+// often.
+type Alternation struct {
+	Since time.Time `json:"since"`
+	Last  time.Time `json:"last"`
+	Turns int       `json:"turns"`
 }
