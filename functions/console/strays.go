@@ -18,7 +18,7 @@ import (
 // everybody on both sides is read for it, and most pages ask the same.
 type strays struct {
 	mu    sync.Mutex
-	asked string
+	asked []string // of what: the lists of people, and the rules
 	found [][]directory.Stray
 }
 
@@ -56,11 +56,11 @@ func (s *strays) of(ctx context.Context, from *storage.Storage, tenant string, d
 	if err != nil {
 		return nil, err
 	}
-	asked := fmt.Sprint(now.Directory.Blob, now.Accounts.Blob, now.Users.Blob)
+	of := []string{now.Directory.Blob, now.Accounts.Blob, now.Users.Blob}
 	for _, d := range directions {
-		asked += string(settings.By(d.rules))
+		of = append(of, string(settings.By(d.rules)))
 	}
-	if asked == s.asked {
+	if slices.Equal(of, s.asked) {
 		return s.found, nil
 	}
 	everybody, err := rosterOf(ctx, from, now)
@@ -71,7 +71,7 @@ func (s *strays) of(ctx context.Context, from *storage.Storage, tenant string, d
 	for _, d := range directions {
 		found = append(found, everybody.Strays(d.rules))
 	}
-	s.asked, s.found = asked, found
+	s.asked, s.found = of, found
 	return found, nil
 }
 
