@@ -9,6 +9,7 @@ import (
 	"procallteams/functions/users"
 	"procallteams/internal/access"
 	"procallteams/internal/host"
+	"procallteams/internal/matching"
 	"procallteams/internal/page"
 	"procallteams/internal/presence"
 	"procallteams/internal/userlist"
@@ -131,6 +132,9 @@ func (a found) shown() string {
 	}
 	return text
 }
+
+// Visible writes out what no screen shows of a name.
+func (found) Visible(name string) string { return matching.Visible(name) }
 
 // Direction says whether the person takes part in a direction, and by which rule.
 func (found) Direction(d *userlist.Decision) string {

@@ -177,6 +177,10 @@ func (all roster) fill(v *peopleView, show, after string) {
 	} else {
 		v.Rows, last = all.accountRows(show, after)
 	}
+	for i := range v.Rows {
+		row := &v.Rows[i]
+		row.Account, row.User, row.Why = matching.Visible(row.Account), matching.Visible(row.User), matching.Visible(row.Why)
+	}
 	if last != "" {
 		v.Next = address(show, last)
 	}

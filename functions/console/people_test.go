@@ -191,6 +191,17 @@ func TestThePageOfThePeopleSaysForEachWhy(t *testing.T) {
 	has(t, w.get("/api/console"), `href="/api/console/people"`)
 }
 
+func TestCharactersThatNobodySeesAreWrittenOut(t *testing.T) {
+	w := staffed(t, accounts...)
+	w.post("directions", url.Values{"step": {"directions"}, "teamsToProCall": {"everyone"}})
+	list := `{"id":"1","name":"bob\u200b@contoso.com"}` + "\n" + `{"id":"2","name":"ada@contoso.com"}` + "\n" + `{"count":2}` + "\n"
+	w.upload("users", list, nil)
+	w.sync()
+	const shown = "bob⟨U&#43;200B⟩@contoso.com"
+	has(t, w.get("/api/console/people?show=users"), shown, "characters that can&#39;t be seen")
+	has(t, w.lookup("bob\u200b@contoso.com"), shown)
+}
+
 func TestManyPeopleComeInPages(t *testing.T) {
 	var many []matching.Account
 	for i := range 250 {

@@ -157,12 +157,12 @@ func (e *effects) add(name, effect, before, after string) {
 	if e.count++; len(e.turns) == maxTurns {
 		return
 	}
-	line := name + ": " + effect
+	line := matching.Visible(name) + ": " + effect
 	if before != "" {
-		line += ", before " + before
+		line += ", before " + matching.Visible(before)
 	}
 	if after != "" {
-		line += ", now " + after
+		line += ", now " + matching.Visible(after)
 	}
 	e.turns = append(e.turns, line)
 }
