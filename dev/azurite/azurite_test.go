@@ -85,7 +85,7 @@ func TestATokenOpensAllThreeServicesOverTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := azurite.Start(t.Context(), azurite.Options{TLS: authority, OAuth: true})
+	s, err := azurite.Start(t.Context(), azurite.Options{TLS: authority, OAuth: true, InMemory: true})
 	if err != nil {
 		t.Fatal(err)
 	}

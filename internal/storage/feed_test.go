@@ -26,7 +26,7 @@ func TestFeedConformsWithATokenCredential(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := azurite.Start(t.Context(), azurite.Options{TLS: authority, OAuth: true})
+	server, err := azurite.Start(t.Context(), azurite.Options{TLS: authority, OAuth: true, InMemory: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -236,7 +236,7 @@ func testLongList(t *testing.T, view func() feed.Store) {
 	count, last := 0, feed.ID{}
 	var from feed.Position
 	for {
-		page, next, err := feed.Read(t.Context(), view(), head, from, 300)
+		page, next, err := feed.Read(t.Context(), view(), head, from, 600)
 		if err != nil {
 			t.Fatal(err)
 		}
