@@ -32,7 +32,8 @@ type scene struct {
 	uc     ucserver
 	ledger *calls.Ledger
 	writer *presenceset.Function
-	moved  time.Time // of the wall clock, when o.now was set
+	books  feed.Shelf // of who reads the feed
+	moved  time.Time  // of the wall clock, when o.now was set
 	// seen is the append, and sent the writes to Teams, up to which was asked.
 	seen uint64
 	sent int
@@ -172,7 +173,7 @@ func (s *scene) acts() {
 // published is what the feed says about ada now.
 func (s *scene) published() presence.Outcome {
 	s.t.Helper()
-	book, err := (&feed.Shelf{}).Of(s.tenant).Book(s.t.Context(), s.storage.Feed(s.tenant), s.look().Head)
+	book, err := s.books.Of(s.tenant).Book(s.t.Context(), s.storage.Feed(s.tenant), s.look().Head)
 	if err != nil {
 		s.t.Fatal(err)
 	}
