@@ -53,10 +53,7 @@ func start(t *testing.T, o cloud.Options) *cloud.Cloud {
 }
 
 func TestStopLeavesNothingBehind(t *testing.T) {
-	c, err := cloud.Start(t.Context(), cloud.Options{Dist: dist, Users: 3, Wire: true, PerGroup: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := start(t, cloud.Options{Users: 3, Wire: true, PerGroup: true})
 	pids := []int{c.Azurite.PID()}
 	for _, process := range c.Host.Processes() {
 		pids = append(pids, process.PID)

@@ -14,13 +14,9 @@ import (
 // always-ready instances takes its first message late.
 func TestQueueFunctionsThatSleepLoseNothingAndSetNoCallThatEnded(t *testing.T) {
 	const cold = 4 * time.Second
-	c, err := cloud.Start(t.Context(), cloud.Options{
-		Dist: dist, Users: 10, Seed: 1, Members: true, Schedule: "* * * * * *", PerGroup: true, Cold: cold, Quiet: time.Second,
+	c := start(t, cloud.Options{
+		Users: 10, Seed: 1, Members: true, Schedule: "* * * * * *", PerGroup: true, Cold: cold, Quiet: time.Second,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Stop() })
 	integration, err := c.Integrate(t.Context())
 	if err != nil {
 		t.Fatal(err)

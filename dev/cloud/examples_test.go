@@ -38,11 +38,7 @@ func program(ctx context.Context, t *testing.T, env []string, name string, args 
 // TestTheProgramsOfTheDocumentationWork runs what docs/ucserver-api.md shows first to
 // authors of a connector.
 func TestTheProgramsOfTheDocumentationWork(t *testing.T) {
-	c, err := cloud.Start(t.Context(), cloud.Options{Dist: dist, Users: 12, Seed: 1, Members: true, Schedule: "* * * * * *"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Stop() })
+	c := start(t, cloud.Options{Users: 12, Seed: 1, Members: true, Schedule: "* * * * * *"})
 	integration, err := c.Integrate(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -23,14 +23,10 @@ func behind(t *testing.T, o squid.Options, setting func(address string) string) 
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Stop)
-	c, err := cloud.Start(t.Context(), cloud.Options{
-		Dist: dist, Users: 5, Members: true, Schedule: "* * * * * *", Domain: proxiedDomain,
+	c := start(t, cloud.Options{
+		Users: 5, Members: true, Schedule: "* * * * * *", Domain: proxiedDomain,
 		Settings: map[string]string{"OUTBOUND_PROXY": setting(p.Address)},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Stop() })
 	return c, p
 }
 

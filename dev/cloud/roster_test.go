@@ -20,11 +20,7 @@ func wait(t *testing.T, what string, is func() bool) {
 
 func TestUCServersUsersTakePartByEveryRuleOrAreToldWhyNot(t *testing.T) {
 	ctx := t.Context()
-	c, err := cloud.Start(ctx, cloud.Options{Dist: dist, Users: 40, Seed: 1, Schedule: "* * * * * *", Roster: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Stop() })
+	c := start(t, cloud.Options{Users: 40, Seed: 1, Schedule: "* * * * * *", Roster: true})
 	integration, err := c.Integrate(ctx)
 	if err != nil {
 		t.Fatal(err)
