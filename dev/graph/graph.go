@@ -182,7 +182,7 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Se
 func (s *Simulator) Close() { s.walk.stop() }
 
 // OnRequest sets a function that is called before the work of a Graph request
-// that was let in, with its path; nil removes it.
+// that was let in, with its path; nil removes it. A late write is wholly there by then.
 func (s *Simulator) OnRequest(f func(path string)) {
 	if f == nil {
 		s.onRequest.Store(nil)
@@ -282,13 +282,13 @@ func (s *Simulator) serveGraph(w http.ResponseWriter, r *http.Request) {
 	if !s.admit(rec, r, caller) {
 		return
 	}
+	if rec.late > 0 {
+		holdBody(r)
+	}
 	if f := s.onRequest.Load(); f != nil {
 		(*f)(r.URL.Path)
 	}
-	if rec.late > 0 {
-		holdBody(r)
-		time.Sleep(rec.late) // whether the client waits or not
-	}
+	time.Sleep(rec.late) // whether the client waits or not
 	s.settle(s.now())
 	s.api.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 	if f := s.onAnswer.Load(); f != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,17 +171,32 @@ func (w *world) afterDeath(steps int, talking, changed bool) bool {
 	return killed && !w.t.Failed()
 }
 
+// late lets Graph take the next write of a kind and do it only when do is called.
+func (w *world) late(action string) (taken <-chan struct{}, do func()) {
+	w.teams.Inject(sim.Fault{Kind: sim.Late, Path: action, Milliseconds: 1, Count: 1})
+	arrived, released := make(chan struct{}), make(chan struct{})
+	var held atomic.Bool
+	w.teams.OnRequest(func(path string) {
+		if strings.HasSuffix(path, action) && held.CompareAndSwap(false, true) {
+			close(arrived)
+			<-released
+		}
+	})
+	do = sync.OnceFunc(func() { close(released) })
+	w.t.Cleanup(do)
+	return arrived, do
+}
+
 func TestASetThatGraphDoesAfterItsSenderDiedIsTakenBack(t *testing.T) {
 	w := newWorld(t)
 	ada := w.hire()
-	w.teams.Inject(sim.Fault{Kind: sim.Late, Path: "setPresence", Milliseconds: 1500, Count: 1})
+	taken, do := w.late("setPresence")
 	w.talks(ada)
 	ctx, cancel := context.WithCancel(t.Context())
 	dying := w.process()
 	done := make(chan struct{})
 	go func() { _ = dying.Run(ctx, w.wakeup()); close(done) }()
-	w.eventually("the call is under way", func() bool { return w.session(ada).Call.Open })
-	time.Sleep(100 * time.Millisecond)
+	<-taken
 	cancel()
 	<-done
 	w.hangsUp(ada)
@@ -188,6 +205,7 @@ func TestASetThatGraphDoesAfterItsSenderDiedIsTakenBack(t *testing.T) {
 	w.run(next)
 	w.shows(ada, free)
 	w.calls(0, 1) // the set has no answer yet
+	do()
 	w.eventually("the old set is done", func() bool { return w.shown(ada) == busy })
 	state := presence.State{Availability: presence.Busy, Activity: presence.InACall}
 	if s := w.session(ada); !s.Echo(state, w.clock()) || s.Over(w.clock().Add(time.Hour)) {
@@ -213,19 +231,19 @@ func TestAClearThatGraphDoesLateIsSetRight(t *testing.T) {
 	ada, f := w.hire(), w.process()
 	w.talks(ada)
 	w.run(f)
-	w.teams.Inject(sim.Fault{Kind: sim.Late, Path: "clearPresence", Milliseconds: 1000, Count: 1})
+	taken, do := w.late("clearPresence")
 	w.hangsUp(ada)
 	ctx, cancel := context.WithCancel(t.Context())
 	dying := w.process()
 	done := make(chan struct{})
 	go func() { _ = dying.Run(ctx, w.wakeup()); close(done) }()
-	w.eventually("the call is under way", func() bool { return w.session(ada).Call.Intent == session.Clear })
-	time.Sleep(100 * time.Millisecond)
+	<-taken
 	cancel()
 	<-done
 	w.talks(ada)
 	w.pass(6 * time.Second)
 	w.run(f)
+	do()
 	w.eventually("the old clear is done", func() bool { return w.shown(ada) == free })
 	w.pass(session.LateTime + session.SendTime)
 	w.run(f)

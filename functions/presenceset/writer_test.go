@@ -179,6 +179,7 @@ func TestManySessionsAtOnceHoldUpNoReport(t *testing.T) {
 // apps notes with which token a session of which id is set.
 type apps struct {
 	presenceset.Graph
+	open chan struct{} // until it is closed, no write goes on
 	mu   sync.Mutex
 	seen []string
 }
@@ -187,6 +188,7 @@ func (a *apps) SetPresence(ctx context.Context, token secret.Text, user presence
 	a.mu.Lock()
 	a.seen = append(a.seen, token.Reveal()+" "+id)
 	a.mu.Unlock()
+	<-a.open
 	return a.Graph.SetPresence(ctx, token, user, id, pair, lasts)
 }
 
@@ -194,9 +196,8 @@ func TestAnotherAppRegistrationGetsAnotherToken(t *testing.T) {
 	const other = "5d0c5c5e-7b39-4f0e-8f0c-6c4c8c1d2e02"
 	w := newWorld(t)
 	ada, bob, f := w.hire(), w.hire(), w.process()
-	a := &apps{Graph: w.graph}
+	a := &apps{Graph: w.graph, open: make(chan struct{})}
 	f.Graph = a
-	w.teams.Inject(sim.Fault{Kind: sim.Latency, Path: string(ada), Milliseconds: 2500, Count: 1})
 	w.talks(ada)
 	done := make(chan struct{})
 	go func() { w.run(f); close(done) }()
@@ -207,6 +208,7 @@ func TestAnotherAppRegistrationGetsAnotherToken(t *testing.T) {
 	w.change(func(i *settings.Integration) { i.ClientID = other })
 	time.Sleep(1100 * time.Millisecond) // until the settings are read again
 	w.talks(bob)
+	close(a.open)
 	<-done
 	for _, seen := range a.seen {
 		if seen != "token-1 "+app && seen != "token-2 "+other {
