@@ -2,10 +2,11 @@ package cloud
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
+
+	"procallteams/dev/keyvault"
 )
 
 // SetupCodeName is the secret in Key Vault that holds the set-up code.
@@ -19,10 +20,17 @@ func (c *Cloud) SetupCode(ctx context.Context) (string, error) {
 	}
 	code := ""
 	err := until(ctx, func() error {
-		var ok bool
-		if code, ok = c.Vault.Value(SetupCodeName); !ok {
-			return errors.New("read the set-up code: Key Vault holds no secret " + SetupCodeName)
+		var enabled []keyvault.Version
+		for _, v := range c.Vault.Versions(SetupCodeName) {
+			if v.Enabled {
+				enabled = append(enabled, v)
+			}
 		}
+		// Processes that start at once each make one, and all but one take theirs back.
+		if len(enabled) != 1 {
+			return fmt.Errorf("read the set-up code: Key Vault holds %d enabled versions of %s; want one", len(enabled), SetupCodeName)
+		}
+		code = enabled[0].Value
 		return nil
 	})
 	return code, err
