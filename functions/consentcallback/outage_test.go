@@ -65,7 +65,7 @@ func TestAnAdminConsentThatIsGivenAgainDuringAnOutageIsNotCalledConnected(t *tes
 	if status != 200 || strings.Contains(page, ">Connected") {
 		t.Errorf("ends with %d %s", status, page)
 	}
-	shows(t, page, "Not looked at yet", "could not look at it yet", `http-equiv="refresh"`)
+	shows(t, page, "Not looked at yet", "could not look at it yet (Microsoft Entra throttles this app)", `http-equiv="refresh"`)
 	outcome, asked := strings.TrimPrefix(b.visited[len(b.visited)-1], public), w.entra.Requests(devEntra.EndpointToken)
 	for range 10 {
 		w.advance(5 * time.Second)

@@ -211,6 +211,9 @@ func (s *Service) arriveAdmin(ctx context.Context, app App, form url.Values, flo
 	if err != nil {
 		// The claim is stored; probes go on with it.
 		s.Log.WarnContext(ctx, "admin consent not checked yet", "error", err.Error())
+		if refusal, ok := errors.AsType[*aadsts.Error](err); ok {
+			flow.Reason, flow.Code = refusal.Cause, refusal.Code
+		}
 	} else if grant.Works() {
 		flow.Outcome, flow.Permissions = Connected, grant.Permissions
 	}
