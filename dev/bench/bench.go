@@ -58,7 +58,7 @@ type Options struct {
 	// Only names the measurements that are made: those with one of these words in
 	// their names; empty makes all.
 	Only []string
-	Log   io.Writer
+	Log  io.Writer
 	// HostLog receives what the host and the handlers print; may be nil.
 	HostLog io.Writer
 }
