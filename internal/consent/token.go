@@ -65,10 +65,11 @@ func (s *Service) token(ctx context.Context, tenant string, grants []Grant, use 
 		if err == nil && token.opens(use) {
 			return token, nil
 		}
-		if asking.Err() != nil {
-			return Token{}, fmt.Errorf("get a token for Graph: %w", asking.Err())
-		}
 		failures = append(failures, passing(err))
+		if asking.Err() != nil {
+			failures = append(failures, asking.Err())
+			break
+		}
 	}
 	if err := errors.Join(failures...); err != nil {
 		return Token{}, fmt.Errorf("get a token for Graph: %w", err)
@@ -103,6 +104,7 @@ func required(use Use, grants []Grant) *RequiredError {
 				continue
 			}
 			g.lack(use)
+			g.Since = time.Time{} // it has worked since, for something else
 		}
 		best = g.required(nil)
 		if g.Kind == kind {

@@ -30,7 +30,7 @@ func (l *lately) AppToken(context.Context, App) (AppToken, error) {
 
 func TestATokenIsOfAGrantThatAllowsTheUse(t *testing.T) {
 	app := func(permissions ...string) Grant {
-		return Grant{Kind: Admin, ClientID: "c", State: Granted, Permissions: permissions, ETag: "1"}
+		return Grant{Kind: Admin, ClientID: "c", State: Granted, Since: noon, Permissions: permissions, ETag: "1"}
 	}
 	person := func(permissions ...string) Grant {
 		return Grant{Kind: User, ClientID: "c", State: Granted, Account: Account{ObjectID: "rita"}, SecretName: "s", SecretVersion: "0", StoredAt: noon, Permissions: permissions, ETag: "1"}
@@ -80,7 +80,7 @@ func TestATokenIsOfAGrantThatAllowsTheUse(t *testing.T) {
 				}
 				return
 			}
-			if _, ok := errors.AsType[*RequiredError](err); !ok || !strings.Contains(err.Error(), row.lacks) {
+			if _, ok := errors.AsType[*RequiredError](err); !ok || !strings.Contains(err.Error(), row.lacks) || strings.Contains(err.Error(), "since") {
 				t.Errorf("token: %v; want an error that says %q", err, row.lacks)
 			}
 		})
