@@ -20,16 +20,19 @@ function Get-Snapshot {
 
 $cursor = Get-Snapshot
 while ($true) {
-    $uri = "$env:BRIDGE/api/v1/presence/changes?wait=25&cursor=" + [uri]::EscapeDataString($cursor)
-    $answer = Invoke-WebRequest -Uri $uri -Headers $headers -SkipHttpErrorCheck
-    switch ($answer.StatusCode) {
-        200 {
-            $body = $answer.Content | ConvertFrom-Json
-            foreach ($change in $body.changes) { Write-Output "$($change.id) $($change.user) $($change.procall.state)" }
-            $cursor = $body.cursor # only now: what was written is done
+    try {
+        $uri = "$env:BRIDGE/api/v1/presence/changes?wait=25&cursor=" + [uri]::EscapeDataString($cursor)
+        $answer = Invoke-WebRequest -Uri $uri -Headers $headers -SkipHttpErrorCheck
+        switch ($answer.StatusCode) {
+            200 {
+                $body = $answer.Content | ConvertFrom-Json
+                foreach ($change in $body.changes) { Write-Output "$($change.id) $($change.user) $($change.procall.state)" }
+                $cursor = $body.cursor # only now: what was written is done
+            }
+            410 { $cursor = Get-Snapshot } # forget whoever it does not list
+            { $_ -in 401, 403 } { throw $answer.Content }
+            default { Start-Sleep -Seconds 5 } # the bridge is away: nothing is lost
         }
-        410 { $cursor = Get-Snapshot } # forget whoever it does not list
-        { $_ -in 401, 403 } { throw $answer.Content }
-        default { Start-Sleep -Seconds 5 } # the bridge is away: nothing is lost
     }
+    catch [System.Net.Http.HttpRequestException] { Start-Sleep -Seconds 5 } # nobody answers: the same
 }

@@ -5,9 +5,12 @@ set -euo pipefail
 user=$1
 epoch=$(date +%s%3N) # one run of the reporter
 
-send() { # method, body
-  curl --silent --show-error --fail-with-body --config <(printf 'header = "Authorization: Bearer %s"\n' "$TOKEN") \
-    --request "$1" --header 'Content-Type: application/json' --data "$2" "$BRIDGE/api/v1/telephony"
+send() { # method, body; a refusal is printed as it came, and ends the program
+  local answer
+  answer=$(curl --silent --show-error --fail-with-body --config <(printf 'header = "Authorization: Bearer %s"\n' "$TOKEN") \
+    --request "$1" --header 'Content-Type: application/json' --data "$2" "$BRIDGE/api/v1/telephony") ||
+    { printf '%s\n' "$answer" >&2; exit 1; }
+  printf '%s' "$answer"
 }
 item() { # seq, state, reasons
   jq -cn --arg user "$user" --argjson seq "$1" --arg state "$2" --argjson reasons "$3" --argjson epoch "$epoch" \

@@ -5,10 +5,10 @@
 set -euo pipefail
 list=$(mktemp)
 trap 'rm -f "$list"' EXIT
-grep -v '^[[:space:]]*$' "$1" >"$list"
+awk NF "$1" >"$list"
 printf '{"count":%d}\n' "$(wc -l <"$list")" >>"$list" # the last line counts the others
 
-curl --silent --show-error --fail-with-body --config <(printf 'header = "Authorization: Bearer %s"\n' "$TOKEN") \
+answer=$(curl --silent --show-error --fail-with-body --config <(printf 'header = "Authorization: Bearer %s"\n' "$TOKEN") \
   --request PUT --header 'Content-Type: application/x-ndjson' --header 'Transfer-Encoding:' --data-binary "@$list" \
-  "$BRIDGE/api/v1/directory" |
-  jq -r 'if has("count") then "\(.count) users: \(.results)" elif .result != "takesPart" then "\(.name // .id): \(.result) \(.advice // "")" else empty end'
+  "$BRIDGE/api/v1/directory") || { printf '%s\n' "$answer" >&2; exit 1; } # a refusal names the lines at fault
+jq -r 'if has("count") then "\(.count) users: \(.results)" elif .result != "takesPart" then "\(.name // .id): \(.result) \(.advice // "")" else empty end' <<<"$answer"

@@ -3,9 +3,13 @@ package cloud_test
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -83,6 +87,24 @@ func TestTheProgramsOfTheDocumentationWork(t *testing.T) {
 			t.Errorf("report.sh = %v\n%s", err, out)
 		}
 	})
+	t.Run("a list with a fault is refused with its line", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "users.ndjson")
+		if err := os.WriteFile(file, []byte("rubbish\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := program(t.Context(), t, env, "users.sh", file).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "the line is not JSON") {
+			t.Errorf("users.sh = %v\n%s", err, out)
+		}
+	})
+	t.Run("a credential that is not accepted ends each of them, and is named", func(t *testing.T) {
+		for name, arg := range map[string]string{"poll.sh": "", "report.sh": "ada", "users.sh": "/dev/null"} {
+			out, err := program(t.Context(), t, []string{"BRIDGE=" + c.URL, "TOKEN=ptb_no_such"}, name, arg).CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "This credential is not accepted") {
+				t.Errorf("%s = %v\n%s", name, err, out)
+			}
+		}
+	})
 	t.Run("verify.sh", func(t *testing.T) {
 		hook, err := standardwebhooks.NewWebhook(integration.PushSecret)
 		if err != nil {
@@ -112,6 +134,41 @@ func TestTheProgramsOfTheDocumentationWork(t *testing.T) {
 			t.Errorf("verify.sh of a push that comes again = %s", out)
 		}
 	})
+}
+
+// TestTheFollowerOutlastsABridgeThatIsAway: connections that break, and pages of a gateway,
+// end nothing; a cursor that is not served any more begins again with a snapshot.
+func TestTheFollowerOutlastsABridgeThatIsAway(t *testing.T) {
+	answers := []func(http.ResponseWriter){
+		func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+		func(w http.ResponseWriter) { http.Error(w, "<h1>Site Disabled</h1>", http.StatusForbidden) },
+		func(w http.ResponseWriter) { fmt.Fprint(w, `{"cursor":"a","items":[{"id":"1.1","user":"ada"}]}`) },
+		func(w http.ResponseWriter) { http.Error(w, "busy", http.StatusServiceUnavailable) },
+		func(w http.ResponseWriter) { fmt.Fprint(w, `{"cursor":"b","changes":[{"id":"2.1","user":"bob"}]}`) },
+		func(w http.ResponseWriter) { http.Error(w, "{}", http.StatusGone) },
+		func(w http.ResponseWriter) { fmt.Fprint(w, `{"cursor":"c","items":[{"id":"3.1","user":"eve"}]}`) },
+		func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusUnauthorized)
+			fmt.Fprint(w, `{"title":"Not accepted","nextStep":"Ask."}`)
+		},
+	}
+	var asked []string
+	bridge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Path+" "+r.URL.Query().Get("cursor"))
+		answers[len(asked)-1](w)
+	}))
+	defer bridge.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	out, err := program(ctx, t, []string{"BRIDGE=" + bridge.URL, "TOKEN=ptb_a_b", "PAUSE=0"}, "poll.sh").CombinedOutput()
+	if err == nil || !strings.HasSuffix(string(out), "Not accepted: Ask.\n") || strings.Count(string(out), ".1 ") != 3 {
+		t.Errorf("poll.sh = %v\n%s", err, out)
+	}
+	want := []string{"/api/v1/presence ", "/api/v1/presence ", "/api/v1/presence ", "/api/v1/presence/changes a", "/api/v1/presence/changes a",
+		"/api/v1/presence/changes b", "/api/v1/presence ", "/api/v1/presence/changes c"}
+	if !slices.Equal(asked, want) {
+		t.Errorf("asked %q; want %q", asked, want)
+	}
 }
 
 // lines are what a program prints while it runs.
