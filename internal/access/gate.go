@@ -91,8 +91,8 @@ func (g *Gate) machine(w http.ResponseWriter, r *http.Request, scope Scope) (Con
 	if !credential.matches(text) {
 		return refuse(`, error="invalid_token"`, problem.Details{
 			Type: "/problems/credential-refused", Title: "This credential is not accepted", Status: http.StatusUnauthorized,
-			Detail:   "It was revoked, its secret was replaced, it belongs to a tenant that is not in use any more, or it never existed.",
-			NextStep: "Ask an administrator for a new credential.", Who: "administrator",
+			Detail:   "It was mistyped or cut off, it was revoked, its secret was replaced, or it belongs to a tenant that is not in use any more.",
+			NextStep: "Compare it with what the console showed; else ask an administrator for a new one.", Who: "administrator",
 		})
 	}
 	if !credential.Allows(scope) {

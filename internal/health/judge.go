@@ -248,7 +248,7 @@ func pushing(now time.Time, p Push) (Finding, bool) {
 func required(code Code, title string, grant consent.Grant) Finding {
 	f := Finding{
 		Code: code, Fault: true, Title: title, Detail: grant.Reason, Since: grant.Since,
-		NextStep: orElse(grant.NextStep, "Open /api/console and give the consent."), Who: "administrator",
+		NextStep: orElse(grant.NextStep, "Give the consent on the console (/api/console), step 2."), Who: "administrator",
 	}
 	if grant.State == consent.Waiting { // a matter of minutes, and of nobody here
 		f.Fault, f.Title = false, "A consent waits for Microsoft"
