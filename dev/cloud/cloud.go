@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -202,17 +203,19 @@ func Root() (string, error) {
 }
 
 // bridgePort returns the wanted port, or a free one: the public address stands
-// in the settings of a process that starts before the port is opened.
+// in the settings of a process that starts before the port is opened. It lies below
+// the range that the kernel gives to others meanwhile, and above that of handlers.
 func bridgePort(wanted int) (int, error) {
 	if wanted != 0 {
 		return wanted, nil
 	}
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+	for range 200 {
+		port := 30000 + rand.IntN(2768)
+		if listener, err := net.Listen("tcp4", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
+			return port, listener.Close()
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return 0, errors.New("find a free port for the bridge: none between 30000 and 32767")
 }
 
 // listen serves h on 127.0.0.1 and returns the base URL.
