@@ -127,19 +127,23 @@ func again(do func() error) error {
 // inForce says how it stands with the list in force, nil for none: what the sync stored, when it
 // is made of that list, else what the next one will make of it.
 func (f *Function) inForce(ctx context.Context, now storage.Now, users *directory.Users) (userlist.Judgement, error) {
-	if now.Directory.Report == "" || now.Directory.Inputs != fingerprint(now) {
+	if !isInForce(now) {
 		return f.judge(ctx, now, users)
 	}
-	d, err := f.Storage.Directory(ctx, now.Directory)
-	if err != nil {
-		return userlist.Judgement{}, err
-	}
-	j := userlist.Judgement{Directory: d}
+	j := userlist.Judgement{}
 	if users != nil {
 		j.Users = users.People
 	}
-	j.Report, err = f.Storage.Report(ctx, now.Directory)
+	var err error
+	if j.Directory, err = f.Storage.Directory(ctx, now.Directory); err == nil {
+		j.Report, err = f.Storage.Report(ctx, now.Directory)
+	}
 	return j, err
+}
+
+// isInForce reports whether what the sync stored is made of what is stored now.
+func isInForce(now storage.Now) bool {
+	return now.Directory.Report != "" && now.Directory.Inputs == fingerprint(now)
 }
 
 // answer sends lines. They can't fail any more but for the connection.

@@ -7,6 +7,7 @@ package directory
 import (
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -76,7 +77,14 @@ func (f *Function) take(w http.ResponseWriter, r *http.Request, caller access.Ca
 	host.Log(r.Context(), f.Log).Info("users of UCServer taken in", "by", step.Who, "users", receipt.Count,
 		"added", receipt.Added, "changed", receipt.Changed, "removed", receipt.Removed, "stored", receipt.Stored)
 	f.answer(w, r, receipt.ETag, receipt.Write)
+	if receipt.Count > largeList {
+		// It took many times what this process needs otherwise, and the next may be far.
+		debug.FreeOSMemory()
+	}
 }
+
+// largeList is from how many users on the memory of a list is given back at once.
+const largeList = 10_000
 
 var does = map[string]Do{http.MethodPut: Replace, http.MethodPatch: Change, http.MethodDelete: Remove}
 

@@ -18,6 +18,13 @@ func (f *Function) compare(ctx context.Context, now storage.Now, users *director
 	if err != nil || j.Report == nil {
 		return j, err
 	}
+	if now.Users.Blob != "" && isInForce(now) { // the usual case needs half of it
+		past, err := f.Storage.Report(ctx, now.Directory)
+		if err == nil {
+			j.Compare(past)
+		}
+		return j, err
+	}
 	var before *directory.Users // not known without a list
 	if now.Users.Blob != "" {
 		before = &directory.Users{People: r.before}
@@ -27,7 +34,9 @@ func (f *Function) compare(ctx context.Context, now storage.Now, users *director
 		r.tookPart = takePart(past.Directory)
 		r.nobodyStays = r.tookPart > 0 && takePart(j.Directory) == 0
 	}
-	j.Before = past.Report
+	if err == nil {
+		j.Compare(past.Report)
+	}
 	return j, err
 }
 

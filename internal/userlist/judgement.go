@@ -100,10 +100,8 @@ type Judgement struct {
 	// Directory and Report are what the list makes, or made; nil: not known yet.
 	Directory *directory.Directory
 	Report    *directory.Report
-	// Before is the report in force before; nil: nothing is compared.
-	Before *directory.Report
 
-	// Found by Turns.
+	// Found by Compare.
 	turns   map[string]matching.Effect
 	counted *Turns
 }
@@ -192,14 +190,18 @@ type Turns struct {
 
 // Turns counts what the step from the report before means to accounts; nil when
 // nothing is compared.
-func (j *Judgement) Turns() *Turns {
-	if j.Before == nil || j.Report == nil || j.turns != nil {
-		return j.counted
+func (j *Judgement) Turns() *Turns { return j.counted }
+
+// Compare finds what the step from the report in force before means to everybody; nil
+// compares nothing. The report is not kept.
+func (j *Judgement) Compare(before *directory.Report) {
+	if before == nil || j.Report == nil {
+		return
 	}
-	changes := matching.Diff(j.Before.Result, j.Report.Result)
+	changes := matching.Diff(before.Result, j.Report.Result)
 	j.turns, j.counted = make(map[string]matching.Effect, len(changes.Users)), &Turns{}
 	for _, c := range changes.Users {
-		j.turns[c.ID] = c.Effect
+		j.turns[strings.Clone(c.ID)] = c.Effect
 	}
 	for _, c := range changes.Accounts {
 		switch c.Effect {
@@ -211,7 +213,6 @@ func (j *Judgement) Turns() *Turns {
 			j.counted.Moved++
 		}
 	}
-	return j.counted
 }
 
 // Replaced yields a line for every user before and after a list was replaced by

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -96,9 +93,9 @@ const opRepair = `write {"op":"put","user":{...}} or {"op":"remove","id":"..."}`
 func (r *reader) changeMember(name string, c *rawChange) bool {
 	switch name {
 	case "op":
-		return r.text(name, &c.op, MaxText)
+		return r.text(name, &c.op, MaxText, r.put)
 	case "id":
-		return r.text(name, &c.id, MaxID)
+		return r.text(name, &c.id, MaxID, r.put)
 	case "user":
 		c.user = &matching.User{}
 		return r.object(name, func(inner string) bool { return r.member(inner, "user.", c.user) })
@@ -126,14 +123,17 @@ func (r *reader) change(c rawChange) (Change, bool) {
 // reader reads lines, each with one decoder.
 type reader struct {
 	faults
-	what    string // is on the lines
-	in      *bufio.Reader
-	line    int
-	bytes   []byte // of the current line, valid until the next
-	source  bytes.Reader
-	d       *jsontext.Decoder
-	groups  map[string]string // each name once in memory
-	entries int
+	what   string // is on the lines
+	in     *bufio.Reader
+	line   int
+	bytes  []byte // of the current line, valid until the next
+	source bytes.Reader
+	d      *jsontext.Decoder
+	groups map[string]string // each name once in memory
+	// texts is the block that texts are being put into, unquoted the last of them.
+	texts    strings.Builder
+	unquoted []byte
+	entries  int
 	// members are in the outermost object of the current line; count is the value
 	// of the one with that name, or none.
 	members, count int
@@ -310,117 +310,6 @@ func (r *reader) unknown(name, repair string) bool {
 		name = "a member"
 	}
 	return r.wrong(name, "does not exist here", repair)
-}
-
-// number reads a whole number that is not negative.
-func (r *reader) number(name string, to *int) bool {
-	if kind := r.d.PeekKind(); kind != '0' && kind != jsontext.KindInvalid {
-		return r.wrong(name, "must be a whole number", countRepair)
-	}
-	value, err := r.d.ReadValue()
-	if err != nil {
-		return r.broken(err)
-	}
-	n, err := strconv.ParseUint(string(value), 10, 31)
-	if *to = int(n); err != nil {
-		r.fault(0, name+": must be a whole number", countRepair)
-	}
-	return true
-}
-
-const userMembers = "there are id, name, upn, samAccountName, objectGUID, objectSID, mail, sip and groups"
-
-// member reads one member of a user.
-func (r *reader) member(name, prefix string, u *matching.User) bool {
-	named, most := prefix+name, MaxText
-	var to *string
-	switch name {
-	case "id":
-		to, most = &u.ID, MaxID
-	case "name":
-		to = &u.Name
-	case "upn":
-		to = &u.UPN
-	case "samAccountName":
-		to = &u.SAM
-	case "objectGUID":
-		to = &u.ObjectGUID
-	case "objectSID":
-		to = &u.ObjectSID
-	case "mail":
-		to = &u.Mail
-	case "sip":
-		to = &u.SIP
-	case "groups":
-		return r.groupsOf(named, u)
-	default:
-		return r.unknown(named, userMembers)
-	}
-	return r.text(named, to, most)
-}
-
-// text reads a text; null is an empty one.
-func (r *reader) text(name string, to *string, most int) bool {
-	switch r.d.PeekKind() {
-	case '"', 'n', jsontext.KindInvalid:
-	default:
-		return r.wrong(name, "must be text", "write it in quotation marks, or leave it out")
-	}
-	token, err := r.d.ReadToken()
-	if err != nil {
-		return r.broken(err)
-	}
-	if token.Kind() == 'n' {
-		return true
-	}
-	*to = token.String()
-	if utf8.RuneCountInString(*to) > most {
-		r.fault(0, fmt.Sprintf("%s: has more than %d characters", name, most), "send the value as UCServer has it, or leave it out")
-	}
-	if strings.ContainsFunc(*to, unicode.IsControl) {
-		r.fault(0, name+": has a control character", "correct the value in UCServer")
-	}
-	return true
-}
-
-// groupsOf reads a list of names; null is an empty one. The order in which a
-// directory lists them says nothing, so they are kept in one order, each once.
-func (r *reader) groupsOf(name string, u *matching.User) bool {
-	switch r.d.PeekKind() {
-	case '[', 'n', jsontext.KindInvalid:
-	default:
-		return r.wrong(name, "must be a list", `write ["group", "group"], or leave it out`)
-	}
-	token, err := r.d.ReadToken()
-	if err != nil {
-		return r.broken(err)
-	}
-	if token.Kind() == 'n' {
-		return true
-	}
-	var groups []string
-	for r.d.PeekKind() != ']' {
-		group := ""
-		if !r.text(name, &group, MaxText) {
-			return false
-		}
-		if known, ok := r.groups[group]; ok {
-			group = known
-		} else {
-			r.groups[group] = group
-		}
-		if r.memberships++; group != "" {
-			groups = append(groups, group)
-		}
-	}
-	if _, err := r.d.ReadToken(); err != nil {
-		return r.broken(err)
-	}
-	slices.Sort(groups)
-	if u.Groups = slices.Compact(groups); len(u.Groups) > MaxGroups {
-		r.fault(0, fmt.Sprintf("%s: there are more than %d", name, MaxGroups), "send the groups by which people are switched on")
-	}
-	return true
 }
 
 // complete reports whether a user has what every user has.
