@@ -34,11 +34,13 @@ func TestTheOverviewBeginsWithWhatWasSeenLast(t *testing.T) {
 	w := start(t, settings.Overrides{})
 	w.signIn()
 	w.register()
-	beat := health.Heartbeat{Attempt: w.now, AsOf: w.now.Add(-4 * time.Second), Users: 32}
+	has(t, w.get("/api/console"), "<dt>Last sync</dt><dd>never</dd>")
+	beat := health.Heartbeat{Attempt: w.now.Add(-2 * time.Second), Requests: 1, Millis: 13, AsOf: w.now.Add(-4 * time.Second), Users: 32}
 	if err := w.store.Beat(t.Context(), tenantID, beat); err != nil {
 		t.Fatal(err)
 	}
-	has(t, w.get("/api/console"), "<p>Last read 4 seconds ago, for 32 people.</p>")
+	has(t, w.get("/api/console"), "<p>Last read 4 seconds ago, for 32 people.</p>",
+		"<dt>Last sync</dt><dd>2 seconds ago: 0 changes, 1 request to Graph, 13 ms</dd>")
 	w.post("directions", url.Values{"step": {"directions"}, "proCallToTeams": {"everyone"}})
 	if _, err := (storage.Written{Storage: w.store}).SaveWriter(t.Context(), tenantID, session.Writer{Held: 1, LastWrite: w.now.Add(-time.Minute)}); err != nil {
 		t.Fatal(err)
