@@ -170,7 +170,8 @@ func wire(b settings.Bootstrap, log *slog.Logger, meter *telemetry.Meter) (funct
 	}
 	sync := &presencesync.Function{
 		Storage: c.storage, Settings: c.settings, Graph: c.graph, Tokens: c.consent, Books: c.books, People: c.people,
-		Names: filepath.Join(b.ScriptRoot, "config", "usermatching.csv"), Interval: b.Interval, Now: c.now, Log: log, Meter: meter,
+		Names: filepath.Join(b.ScriptRoot, "config", "usermatching.csv"), Interval: b.Interval, Unsteady: c.identity.Unsteady,
+		Now: c.now, Log: log, Meter: meter,
 	}
 	lookups := users.Function{
 		Storage: c.storage, Settings: c.settings, People: c.people.Index, Feeds: feeds, Interval: b.Interval, Now: c.now, Log: log,

@@ -21,20 +21,12 @@ func TestQueueFunctionsThatSleepLoseNothingAndSetNoCallThatEnded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shows := func(user, availability string) bool {
-		for _, person := range c.UCServer.State(false).Push.People {
-			if person.User == user && person.Availability == availability {
-				return true
-			}
-		}
-		return false
-	}
 	person, caller := c.Accounts[1].UPN, c.Accounts[2].UPN
 	wait(t, "everybody is pushed", func() bool { return len(c.UCServer.State(false).Push.People) > 5 })
 	if err := c.Graph.Set(person, "DoNotDisturb", "Presenting"); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the change arrives", func() bool { return shows(person, "DoNotDisturb") })
+	wait(t, "the change arrives", func() bool { return pushed(c, person, "DoNotDisturb") })
 
 	reporter := &ucserver.Reporter{BaseURL: c.URL, Token: integration.Token}
 	go func() { _ = reporter.Run(t.Context()) }()

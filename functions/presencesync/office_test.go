@@ -117,7 +117,7 @@ func newOffice(t testing.TB) *office {
 func (o *office) restart() {
 	o.sync = &presencesync.Function{
 		Storage: o.storage, Settings: o.set, Graph: o.graph, Tokens: o.tokens, Books: &feed.Shelf{}, People: &directory.Cache{Read: o.storage.Directory}, Names: o.names, Interval: 5 * time.Second,
-		Now: func() time.Time { return o.now }, Log: slog.New(slog.NewJSONHandler(&o.logs, nil)),
+		Unsteady: func() int64 { return 0 }, Now: func() time.Time { return o.now }, Log: slog.New(slog.NewJSONHandler(&o.logs, nil)),
 	}
 	o.people = &directorysync.Function{Storage: o.storage, Settings: o.set, Graph: o.graph, Tokens: o.tokens, Now: o.sync.Now, Log: o.sync.Log}
 }

@@ -78,6 +78,9 @@ type Function struct {
 	Names string
 	// Interval is the time between two ticks of the schedule.
 	Interval time.Duration
+	// Unsteady returns how often the platform's identity endpoint failed since the
+	// process started.
+	Unsteady func() int64
 	Now      func() time.Time
 	Log      *slog.Logger
 	Meter    *telemetry.Meter
@@ -243,6 +246,9 @@ func (r *run) publish(ctx context.Context) error {
 	}
 	r.tellWriter(ctx) // after the append: the writer decides by what is published
 	r.beat.Unmatched, r.beat.Ambiguous = r.now.Directory.Unmatched, r.now.Directory.Ambiguous
+	if n := r.Unsteady(); n > 0 {
+		r.odd["identity endpoint unsteady"] = int(n)
+	}
 	r.beat.Oddities, r.beat.Alternating, r.beat.Missing = r.odd.copy(), r.alternating, r.packMissing()
 	r.beat.Millis = r.Now().Sub(r.start).Milliseconds()
 	if err := r.Storage.Beat(ctx, r.tenant.id, r.beat); err != nil {

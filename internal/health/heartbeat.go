@@ -39,8 +39,8 @@ type Heartbeat struct {
 	// Carrier is the grant that carried reading: "admin" or "user".
 	Carrier string `json:"carrier,omitempty"`
 	// Oddities counts answers that were not as documented, by kind (such as
-	// "item without availability" or "unknown activity: x"), since the process
-	// started.
+	// "item without availability" or "unknown activity: x"), and failures of the
+	// identity endpoint, since the process started.
 	Oddities map[string]int `json:"oddities,omitempty"`
 	// Alternating are people about whom Graph's answers alternate, or did so lately: some
 	// of them, when there are many.
