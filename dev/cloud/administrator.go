@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"time"
-
-	"procallteams/dev/keyvault"
 )
 
 // SetupCodeName is the secret in Key Vault that holds the set-up code.
@@ -20,17 +18,16 @@ func (c *Cloud) SetupCode(ctx context.Context) (string, error) {
 	}
 	code := ""
 	err := until(ctx, func() error {
-		var enabled []keyvault.Version
+		// Processes that start at once each make one, and all but one take theirs back.
+		codes := map[string]bool{}
 		for _, v := range c.Vault.Versions(SetupCodeName) {
 			if v.Enabled {
-				enabled = append(enabled, v)
+				codes[v.Value], code = true, v.Value
 			}
 		}
-		// Processes that start at once each make one, and all but one take theirs back.
-		if len(enabled) != 1 {
-			return fmt.Errorf("read the set-up code: Key Vault holds %d enabled versions of %s; want one", len(enabled), SetupCodeName)
+		if len(codes) != 1 {
+			return fmt.Errorf("read the set-up code: Key Vault holds %d enabled values of %s; want one", len(codes), SetupCodeName)
 		}
-		code = enabled[0].Value
 		return nil
 	})
 	return code, err

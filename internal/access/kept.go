@@ -185,7 +185,7 @@ func (k *Kept) put(ctx context.Context, etag string) (secret.Text, error) {
 			return secret.Text{}, errors.Join(err, readErr) // it may be ours: it stays
 		}
 		if inForce != version {
-			return secret.Text{}, errors.Join(err, k.Vault.Disable(ctx, k.Name, version))
+			return secret.Text{}, errors.Join(err, k.takeBack(ctx, version, inForce))
 		}
 		err = nil // stored before, only the answer was lost
 	}
@@ -193,4 +193,18 @@ func (k *Kept) put(ctx context.Context, etag string) (secret.Text, error) {
 		return secret.Text{}, fmt.Errorf("choose the new %s: %w", k.Name, err)
 	}
 	return value, nil
+}
+
+// takeBack disables a version that lost against the one in force. That one's value is put
+// again before: the lost version may be the newest, and the newest is what people and the
+// Azure CLI read.
+func (k *Kept) takeBack(ctx context.Context, lost, inForce string) error {
+	value, err := k.Vault.GetVersion(ctx, k.Name, inForce)
+	if err != nil {
+		return fmt.Errorf("read %s from Key Vault: %w", k.Name, err)
+	}
+	if _, err := k.Vault.Put(ctx, k.Name, value, secret.Label{}); err != nil {
+		return fmt.Errorf("write %s to Key Vault: %w", k.Name, err)
+	}
+	return k.Vault.Disable(ctx, k.Name, lost)
 }
