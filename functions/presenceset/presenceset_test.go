@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	sim "procallteams/dev/graph"
 	"procallteams/internal/calls"
 	"procallteams/internal/presence"
@@ -303,6 +305,31 @@ func TestWakeUpsOfOtherTenantsOldOnesAndNonsenseDoNothing(t *testing.T) {
 	old := fmt.Sprintf(`{"tenant":%q,"at":%q}`, w.tenant, w.clock().Add(-time.Minute).UTC().Format(time.RFC3339Nano))
 	if err := f.Run(t.Context(), []byte(old)); err != nil || w.wire.Operations() != 0 {
 		t.Errorf("a wake-up that was served: %v, %d operations", err, w.wire.Operations())
+	}
+}
+
+// TestAWakeUpThatAnInstanceTookAndLost: the listener's lease keeps it hidden for ten
+// minutes, so upkeep does the work, and the wake-up finds nothing to do.
+func TestAWakeUpThatAnInstanceTookAndLost(t *testing.T) {
+	w := newWorld(t)
+	ada, upkeep, other := w.hire(), w.process(), w.process()
+	w.talks(ada)
+	lost := fmt.Appendf(nil, `{"tenant":%q,"at":%q}`, w.tenant, w.clock().UTC().Format(time.RFC3339Nano))
+	w.pass(time.Minute)
+	w.turn(upkeep)
+	w.shows(ada, busy)
+	w.calls(1, 0)
+	for range 9 {
+		w.pass(time.Minute)
+		w.turn(upkeep)
+	}
+	written := w.teams.Writes()
+	if err := other.Run(t.Context(), lost); err != nil {
+		t.Errorf("Run() = %v", err)
+	}
+	w.shows(ada, busy)
+	if diff := cmp.Diff(written, w.teams.Writes()); diff != "" {
+		t.Errorf("the wake-up that came after ten minutes wrote to Teams (-before +after):\n%s", diff)
 	}
 }
 
