@@ -22,10 +22,9 @@ node_modules: package.json package-lock.json
 run: build node_modules ## start everything locally, no Azure needed
 	$(GO) run ./dev/cmd/run $(ARGS)
 
-# Tests wait more than they compute (retries, leases, browsers), so twice as many packages as
-# cores run at once; each would sleep a second before its end, for races of goroutines left over.
+# Each package's tests would sleep a second before their end, for races of goroutines left over.
 test: node_modules check ## formatting, vet, staticcheck and all tests; what CI runs
-	GORACE=atexit_sleep_ms=100 $(GO) test -race -timeout 30m -p $$((2 * $$(getconf _NPROCESSORS_ONLN))) ./...
+	GORACE=atexit_sleep_ms=100 $(GO) test -race -timeout 30m ./...
 
 check: ## the checks of test that need no running service
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }

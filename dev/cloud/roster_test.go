@@ -30,8 +30,19 @@ func TestUCServersUsersTakePartByEveryRuleOrAreToldWhyNot(t *testing.T) {
 	}
 	users := c.UCServer.Users()
 	wait(t, "the list is taken in", users.Idle)
+	// Where a busy machine keeps the app's token away for seconds, a person's consent reads
+	// the accounts first, without the keys of hybrid directories.
+	byRules := func() map[string]int {
+		rules := map[string]int{}
+		for _, standing := range users.Standings() {
+			if standing.Match != nil && standing.Result == "takesPart" {
+				rules[standing.Match.Rule]++
+			}
+		}
+		return rules
+	}
 	wait(t, "the bridge knows Entra's accounts", func() bool {
-		if users.Status().Judged {
+		if users.Status().Judged && byRules()["objectGUID"] > 0 {
 			return true
 		}
 		users.Resend()
@@ -44,12 +55,7 @@ func TestUCServersUsersTakePartByEveryRuleOrAreToldWhyNot(t *testing.T) {
 			t.Errorf("nobody is %s: %v", result, status.Results)
 		}
 	}
-	rules := map[string]int{}
-	for _, standing := range users.Standings() {
-		if standing.Match != nil && standing.Result == "takesPart" {
-			rules[standing.Match.Rule]++
-		}
-	}
+	rules := byRules()
 	for _, rule := range []string{"upn", "objectGUID", "samAccountName", "mail"} {
 		if rules[rule] == 0 {
 			t.Errorf("nobody is matched by %s: %v", rule, rules)
