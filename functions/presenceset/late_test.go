@@ -29,18 +29,23 @@ func (w *world) late(action string) (taken <-chan struct{}, do func()) {
 	return arrived, do
 }
 
-func TestASetThatGraphDoesAfterItsSenderDiedIsTakenBack(t *testing.T) {
-	w := newWorld(t)
-	ada := w.hire()
-	taken, do := w.late("setPresence")
-	w.talks(ada)
-	ctx, cancel := context.WithCancel(t.Context())
+// writesAndDies runs a process that ends when Graph has taken its write, before the answer.
+func (w *world) writesAndDies(taken <-chan struct{}) {
+	ctx, cancel := context.WithCancel(w.t.Context())
 	dying := w.process()
 	done := make(chan struct{})
 	go func() { _ = dying.Run(ctx, w.wakeup()); close(done) }()
 	<-taken
 	cancel()
 	<-done
+}
+
+func TestASetThatGraphDoesAfterItsSenderDiedIsTakenBack(t *testing.T) {
+	w := newWorld(t)
+	ada := w.hire()
+	taken, do := w.late("setPresence")
+	w.talks(ada)
+	w.writesAndDies(taken)
 	w.hangsUp(ada)
 	w.pass(6 * time.Second)
 	next := w.process()
@@ -75,13 +80,7 @@ func TestAClearThatGraphDoesLateIsSetRight(t *testing.T) {
 	w.run(f)
 	taken, do := w.late("clearPresence")
 	w.hangsUp(ada)
-	ctx, cancel := context.WithCancel(t.Context())
-	dying := w.process()
-	done := make(chan struct{})
-	go func() { _ = dying.Run(ctx, w.wakeup()); close(done) }()
-	<-taken
-	cancel()
-	<-done
+	w.writesAndDies(taken)
 	w.talks(ada)
 	w.pass(6 * time.Second)
 	w.run(f)
